@@ -1,0 +1,1 @@
+"""Runnable programs: the only place with command-line flags."""
