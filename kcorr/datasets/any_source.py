@@ -1,0 +1,89 @@
+"""Opens whatever unlabelled frames a user has: what `--data_dir` of the recipes takes."""
+
+from pathlib import Path
+
+from kcorr.datasets import folders, video
+from kcorr.datasets.cuts import THRESHOLD
+from kcorr.datasets.source import Concat, Pairs, checked_stride
+
+
+def open_source(
+    path, stride=1, *, cut_threshold=THRESHOLD, cache_bytes=2**30, damaged="error", name=None
+):
+    """Opens a video, a folder of frames, a folder of videos, or a list of those, as frame pairs.
+
+    A folder may hold both kinds, and sub-folders: every sub-folder with pictures and every video
+    is a sequence of its own. Pairs cross neither a sequence's end nor a hard cut.
+
+    Args:
+        path: a path, or a list of paths.
+        stride: distance of the two frames of a pair.
+        cut_threshold: see `kcorr.datasets.CutFinder`; None looks for no cuts.
+        cache_bytes: memory for decoded video frames, all videos together.
+        damaged: "error" or "keep", for broken videos, see `VideoFrames`.
+        name: what `names` begin with; by default a video's file name, and nothing for a folder.
+            Of a list, each entry gets as much of its path as tells it from the others.
+
+    Returns:
+        A source of `{image1, image2}`.
+
+    Raises:
+        FileNotFoundError: a path that does not exist, or a folder without pictures and videos.
+        ValueError: a file that is no video, an empty list, or nothing to pair.
+        kcorr.io.FormatError: a broken video.
+    """
+    checked_stride(stride)
+    options = {"cut_threshold": cut_threshold, "cache_bytes": cache_bytes, "damaged": damaged}
+    paths = [Path(one) for one in (path if isinstance(path, (list, tuple)) else [path])]
+    if not paths:
+        raise ValueError("open_source got an empty list, expected at least one path")
+    labels = [name] if len(paths) == 1 else [_join(name, label) for label in _labels(paths)]
+    sources = [_open(one, stride, options, label) for one, label in zip(paths, labels, strict=True)]
+    for one, source in zip(paths, sources, strict=True):
+        if not source.names:
+            raise ValueError(
+                f"{one}: no two frames of one shot are {stride} apart, nothing to pair"
+            )
+    return Concat(sources)
+
+
+def _open(path, stride, options, name):
+    """One path; takes what the videos keep in memory off `options["cache_bytes"]`."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file or folder")
+    if path.is_file():
+        if path.suffix.lower() not in video.SUFFIXES:
+            kinds = ", ".join(sorted(video.SUFFIXES))
+            raise ValueError(f"{path}: expected a folder, or a video ({kinds})")
+        return _open_video(path, stride, options, name)
+    sources = []
+    if folders.picture_sequences(path):
+        threshold = options["cut_threshold"]
+        sources.append(folders.folder_pairs(path, stride, threshold, name or ""))
+    for files in folders.files_by_folder(path, video.SUFFIXES):
+        for file in files:
+            inside = file.relative_to(path).as_posix()
+            sources.append(_open_video(file, stride, options, _join(name, inside)))
+    if not sources:
+        raise FileNotFoundError(f"{path}: neither pictures nor videos in this folder")
+    return Concat(sources)
+
+
+def _open_video(path, stride, options, name):
+    frames = video.VideoFrames(path, **options, name=name)
+    options["cache_bytes"] -= frames.cached_bytes
+    return Pairs(frames, stride)
+
+
+def _join(name, inside):
+    return f"{name}/{inside}" if name else inside
+
+
+def _labels(paths):
+    """As many last parts of each path as make all of them different."""
+    parts = [path.absolute().parts for path in paths]
+    for count in range(1, max(map(len, parts)) + 1):
+        labels = ["/".join(one[-count:]).lstrip("/") for one in parts]
+        if len(set(labels)) == len(labels):
+            return labels
+    raise ValueError(f"open_source got a path twice: {', '.join(map(str, sorted(paths)))}")
