@@ -1,0 +1,34 @@
+"""Pictures: numpy arrays in, uint8 [h, w, 3] out. Needs numpy and pillow, never TensorFlow.
+
+Flows are [h, w, 2] in (x, y) pixels, masks and maps [h, w] or [h, w, 1], images uint8 or float
+in [0, 1]. A flow that is not finite or beyond 1e9 in size is unknown, as in `.flo` files, and is
+drawn black; motion zero is drawn white.
+"""
+
+from kcorr.viz._arrays import as_uint8, flow_scale
+from kcorr.viz.animation import flicker, video_writer
+from kcorr.viz.arrows import draw_arrows
+from kcorr.viz.errors import error_map, error_map_legend
+from kcorr.viz.flow_color import color_wheel_legend, flow_to_color, flow_to_color_authors
+from kcorr.viz.heat import disparity_to_color, heat
+from kcorr.viz.overlays import difference, occlusion_overlay, overlay
+from kcorr.viz.sheet import side_by_side
+
+__all__ = [
+    "as_uint8",
+    "color_wheel_legend",
+    "difference",
+    "disparity_to_color",
+    "draw_arrows",
+    "error_map",
+    "error_map_legend",
+    "flicker",
+    "flow_scale",
+    "flow_to_color",
+    "flow_to_color_authors",
+    "heat",
+    "occlusion_overlay",
+    "overlay",
+    "side_by_side",
+    "video_writer",
+]
