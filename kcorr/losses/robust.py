@@ -3,6 +3,7 @@
 from keras import ops
 
 from kcorr.losses._arguments import floats, mask_like, sum_pixels, where_counted
+from kcorr.ops.grid import geometry_dtype
 
 
 def robust(x, epsilon=0.01, exponent=0.4):
@@ -26,9 +27,7 @@ def robust(x, epsilon=0.01, exponent=0.4):
     """
     check_penalty(epsilon, exponent)
     x = ops.convert_to_tensor(x)
-    if x.dtype != "float64":
-        x = ops.cast(x, "float32")
-    return power(ops.abs(x), epsilon, exponent)
+    return power(ops.abs(ops.cast(x, geometry_dtype(x))), epsilon, exponent)
 
 
 def robust_mean(x, mask=None, epsilon=0.01, exponent=0.4):

@@ -117,6 +117,9 @@ def downsample_target(target, valid, size):
         target: [b, h, w, c], 0 where nothing is known.
         valid: [b, h, w, 1], the known share of the area, in [0, 1].
     """
+    static = all(isinstance(length, int) for length in size)
+    if static and tuple(size) == tuple(target.shape[1:3]):
+        return where_counted(target, valid), valid
     height, width = ops.shape(target)[1:3]
     rows = _area_weights(height, size[0], target.dtype)
     columns = _area_weights(width, size[1], target.dtype)
