@@ -1,0 +1,158 @@
+"""Folders of frames and `open_source`: order, sub-folders, sizes, cuts, broken pictures."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kcorr.datasets import FrameFolder, demo_videos, open_source
+from kcorr.io import FormatError
+
+
+def _picture(path, level, size=(24, 16)):
+    """A grey picture of `level`, (width, height) `size`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (level, level, level)).save(path)
+
+
+def _levels(source):
+    return [tuple(int(image[0, 0, 0]) for image in record.values()) for record in source]
+
+
+def test_frames_come_in_natural_order(tmp_path):
+    for number in (10, 9, 2, 1, 11):
+        _picture(tmp_path / f"frame_{number}.png", number)
+    source = FrameFolder(tmp_path)
+    assert _levels(source) == [(1, 2), (2, 9), (9, 10), (10, 11)]
+    assert source.names[0] == "frame_1.png+1"
+    record = source[0]
+    assert list(record) == ["image1", "image2"]
+    assert record["image1"].shape == (16, 24, 3) and record["image1"].dtype == np.uint8
+    assert _levels(FrameFolder(tmp_path, stride=3)) == [(1, 10), (2, 11)]
+
+
+def test_each_sub_folder_is_a_sequence_of_its_own(tmp_path):
+    for folder, base in (("walk10", 30), ("walk2", 20), (".", 10), (".hidden", 40)):
+        for number in (1, 2):
+            _picture(tmp_path / folder / f"{number}.bmp", base + number)
+    _picture(tmp_path / "walk2" / "._1.bmp", 99)  # what macOS leaves behind
+    (tmp_path / "walk2" / "notes.txt").write_text("not a picture")
+    source = FrameFolder(tmp_path)
+    assert source.names == ["1.bmp+1", "walk2/1.bmp+1", "walk10/1.bmp+1"]
+    assert _levels(source) == [(11, 12), (21, 22), (31, 32)]
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "jpeg", "ppm", "bmp", "webp", "PNG"])
+def test_picture_formats(tmp_path, suffix):
+    for number in (1, 2):
+        _picture(tmp_path / f"{number}.{suffix}", 100)
+    assert _levels(FrameFolder(tmp_path)) == [(100, 100)]
+
+
+def test_no_pair_crosses_a_cut_or_a_change_of_size(tmp_path):
+    levels = [100, 101, 200, 201, 202]
+    for number, level in enumerate(levels):
+        _picture(tmp_path / f"{number}.png", level, (24, 16) if number < 4 else (32, 16))
+    assert _levels(FrameFolder(tmp_path)) == [(100, 101), (200, 201)]
+    unchecked = FrameFolder(tmp_path, cut_threshold=None)
+    assert len(unchecked) == 4
+    assert _levels([unchecked[1]]) == [(101, 200)]
+    with pytest.raises(ValueError, match=r"3.png\+1: the frames are 24x16 and 32x16"):
+        unchecked[3]
+
+
+def test_cuts_are_found_behind_the_first_block_of_pictures(tmp_path):
+    for number in range(70):  # pictures are looked at in blocks of 32
+        _picture(tmp_path / f"{number}.png", 100 if number < 32 else 200 if number < 64 else 0)
+    names = set(FrameFolder(tmp_path).names)
+    assert len(names) == 69 - 2 and not names & {"31.png+1", "63.png+1"}
+
+
+def test_a_broken_picture_raises_where_it_is_read_and_hides_no_cut(tmp_path):
+    for number, level in enumerate((100, 101, 102, 200, 201)):
+        _picture(tmp_path / f"{number}.png", level)
+    (tmp_path / "2.png").write_bytes((tmp_path / "2.png").read_bytes()[:40])
+    source = FrameFolder(tmp_path)
+    with pytest.raises(FormatError, match=r"2\.png"):
+        source[source.names.index("1.png+1")]
+    assert _levels([source[0], source[-1]]) == [(100, 101), (200, 201)]
+    # Frames 1 and 3, over the broken one, are of different shots.
+    assert FrameFolder(tmp_path, stride=2).names == ["0.png+2"]
+
+
+def test_a_pile_of_pictures(tmp_path):
+    for number, size in enumerate(((24, 16), (30, 40), (24, 16))):
+        _picture(tmp_path / f"{number}.png", 10 * number, size)
+    pile = FrameFolder(tmp_path, independent=True, name="pile")
+    assert pile.names == ["pile/0.png", "pile/1.png", "pile/2.png"]
+    assert _levels(pile) == [(0,), (10,), (20,)]
+    assert pile[1]["image1"].shape == (40, 30, 3)
+
+
+def test_empty_folders_are_refused_by_name(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        FrameFolder(tmp_path / "nothing")
+    with pytest.raises(FileNotFoundError, match=r"no picture in this folder, expected \.bmp"):
+        FrameFolder(tmp_path)
+    _picture(tmp_path / "only.png", 1)
+    with pytest.raises(ValueError, match="independent=True"):
+        FrameFolder(tmp_path)
+    with pytest.raises(ValueError, match="stride"):
+        FrameFolder(tmp_path, stride=0)
+
+
+def test_open_source_takes_a_video():
+    source = open_source(demo_videos()["carphone"])
+    assert len(source) == 119 and source.names[0] == "carphone_pristine.mp4/000000+1"
+    assert source[5]["image2"].shape == (144, 176, 3)
+
+
+def test_open_source_takes_a_folder_of_videos_and_pictures(tmp_path):
+    video = demo_videos()["carphone"].read_bytes()
+    for where in ("b.mp4", "a/b.mp4"):
+        (tmp_path / where).parent.mkdir(exist_ok=True)
+        (tmp_path / where).write_bytes(video)
+    for number in (1, 2, 3):
+        _picture(tmp_path / "shots" / f"{number}.png", number)
+    _picture(tmp_path / "cover.jpg", 5)  # alone in its folder: no pair, no error
+    source = open_source(tmp_path, stride=2)
+    assert len(source) == 1 + 118 + 118
+    assert {name.rpartition("/")[0] for name in source.names} == {"shots", "b.mp4", "a/b.mp4"}
+
+
+def test_the_memory_limit_counts_all_videos_together(tmp_path):
+    video = demo_videos()["carphone"].read_bytes()
+    for name in ("1.mp4", "2.mp4"):
+        (tmp_path / name).write_bytes(video)
+    size = 120 * 144 * 176 * 3
+    options = {"cache_bytes": size + 10}
+    from kcorr.datasets import any_source
+
+    source = any_source._open(tmp_path, 1, {**options, "cut_threshold": None}, None)
+    assert [part._frames.cached_bytes for part in source._sources] == [size, 0]
+
+
+def test_open_source_takes_a_list_and_tells_its_entries_apart(tmp_path):
+    for folder in ("one/left", "two/left"):
+        for number in (1, 2):
+            _picture(tmp_path / folder / f"{number}.png", number)
+    source = open_source([tmp_path / "one/left", str(tmp_path / "two/left")], name="x")
+    assert source.names == ["x/one/left/1.png+1", "x/two/left/1.png+1"]
+    assert open_source([tmp_path / "one/left"]).names == ["1.png+1"]
+
+
+def test_open_source_refuses_by_name(tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("hello")
+    _picture(tmp_path / "still" / "1.png", 1)
+    for path, error, message in (
+        (tmp_path / "nothing", FileNotFoundError, "nothing: no such file or folder"),
+        (text, ValueError, r"notes.txt: expected a folder, or a video \(.3gp"),
+        (tmp_path / "still", ValueError, "still: no two frames of one shot are 1 apart"),
+        ([], ValueError, "empty list"),
+        ([text, text], ValueError, "twice"),
+    ):
+        with pytest.raises(error, match=message):
+            open_source(path)
+    (tmp_path / "bare").mkdir()
+    with pytest.raises(FileNotFoundError, match="neither pictures nor videos"):
+        open_source(tmp_path / "bare")
