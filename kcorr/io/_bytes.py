@@ -5,9 +5,9 @@ import os
 from kcorr.io._errors import FormatError
 
 MAX_PIXELS = 2**28
-# A compressed picture below this many bytes may be as empty as it likes; above it, a file smaller
-# than one part in _BOMB_RATIO of its pixels is taken for a decompression bomb.
-_SMALL = 2**26
+# A compressed picture of up to this many bytes may be as empty as it likes (a black 8K frame is
+# honest); beyond, a file smaller than one part in _BOMB_RATIO is taken for a decompression bomb.
+_SMALL = 2**27
 _BOMB_RATIO = 500
 
 
@@ -65,17 +65,18 @@ def check_payload(path, stored, needed):
         )
 
 
-def check_compression(path, raw, stored):
+def check_compression(path, raw, stored, small=_SMALL):
     """Refuses a decompression bomb.
 
     Args:
         raw: bytes that the header asks for, uncompressed.
         stored: bytes in the file.
+        small: as many bytes are never refused.
 
     Raises:
-        FormatError: over 64 MiB from a file that is more than 500 times smaller.
+        FormatError: more than `small` bytes from a file that is over 500 times smaller.
     """
-    if raw > _SMALL and raw > _BOMB_RATIO * stored:
+    if raw > small and raw > _BOMB_RATIO * stored:
         raise FormatError(
             path,
             f"decompression bomb? the header asks for {raw} bytes of pixels in a file of {stored}",

@@ -2,6 +2,7 @@
 
 import io
 import tracemalloc
+import zlib
 
 import cv2
 import numpy as np
@@ -23,7 +24,7 @@ from kcorr.io import (
 
 HEIGHT, WIDTH = 12, 17
 TRIALS = 150
-LARGEST = 80 * 2**20
+LARGEST = 2**20  # bytes, for files of 5 kB
 
 
 def picture(kind, mode="RGB", **options):
@@ -91,6 +92,18 @@ def damage(data, rng):
     return bytes(data)
 
 
+def mend(data):
+    """The same PNG with right check sums, as far as its chunks can be followed."""
+    data, at = bytearray(data), 8
+    while at + 12 <= len(data):
+        end = at + 8 + int.from_bytes(data[at : at + 4])
+        if end + 4 > len(data):
+            break
+        data[end : end + 4] = zlib.crc32(data[at + 4 : end]).to_bytes(4)
+        at = end + 4
+    return bytes(data)
+
+
 def check(result):
     """Whatever is returned can be used: shapes belong together, no NaN, no infinity."""
     if isinstance(result, tuple):
@@ -113,10 +126,14 @@ def test_damaged_files(name, tmp_path):
     check(read(path))
     rng = np.random.default_rng(sum(name.encode()))
     refused = 0
-    tracemalloc.start()
+    if read is not read_image:  # pillow allocates in C, unseen, and is slow when traced
+        tracemalloc.start()
     try:
         for _ in range(TRIALS):
-            path.write_bytes(damage(good, rng))
+            data = damage(good, rng)
+            # With their sums mended, damaged PNGs get past the first check, into the decoders.
+            mended = name.endswith(".png") and rng.random() < 0.7
+            path.write_bytes(mend(data) if mended else data)
             for reader in [read, image_size] if read is read_image else [read]:
                 try:
                     result = reader(path)
@@ -128,7 +145,7 @@ def test_damaged_files(name, tmp_path):
                         check(result)
                     else:
                         assert min(result) >= 1
-        assert tracemalloc.get_traced_memory()[1] < LARGEST
+        assert tracemalloc.get_traced_memory()[1] < LARGEST  # 0 when not started
     finally:
         tracemalloc.stop()
     assert refused > TRIALS // 10
