@@ -21,7 +21,7 @@ def distillation(student_flow, teacher_flow, mask=None):
     Raises:
         ValueError: shapes do not fit.
 
-    Source: Liu et al., DDFlow, AAAI 2019, eq. 5 (L_o).
+    Source: Liu et al., DDFlow, AAAI 2019 (L_o).
     """
     student_flow, teacher_flow = pair(student_flow=student_flow, teacher_flow=teacher_flow)
     return robust_mean(ops.stop_gradient(teacher_flow) - student_flow, mask)
@@ -40,7 +40,7 @@ def distillation_mask(student_occlusion, teacher_occlusion):
     Raises:
         ValueError: shapes do not fit.
 
-    Source: Liu et al., DDFlow, AAAI 2019, section 3.3 (M_f, M_b).
+    Source: Liu et al., DDFlow, AAAI 2019 (M_f, M_b).
     """
     (student,) = floats(student_occlusion=student_occlusion)
     student = mask_like(student, student)

@@ -21,7 +21,7 @@ def photometric(image1, warped2, mask=None):
     Raises:
         ValueError: shapes do not fit.
 
-    Source: Liu et al., DDFlow, AAAI 2019, eq. 3.
+    Source: Liu et al., DDFlow, AAAI 2019.
     """
     image1, warped2 = pair(image1=image1, warped2=warped2)
     return robust_mean(image1 - warped2, mask)
@@ -47,7 +47,7 @@ def census(image1, warped2, mask=None, radius=3):
     Raises:
         ValueError: shapes do not fit.
 
-    Source: Meister et al., UnFlow, AAAI 2018, section 3 (ternary census); constants and border as
+    Source: Meister et al., UnFlow, AAAI 2018 (ternary census); constants and border as
     in the released code of DDFlow (Liu et al., AAAI 2019).
     """
     image1, warped2 = pair(image1=image1, warped2=warped2)

@@ -22,7 +22,7 @@ def robust(x, epsilon=0.01, exponent=0.4):
         ValueError: `epsilon` is not positive although `exponent` is below 1 (the gradient at 0
             would be infinite), or `exponent` is not positive.
 
-    Source: Liu et al., DDFlow, AAAI 2019, eq. 3 (psi); Sun et al., A Quantitative Analysis of
+    Source: Liu et al., DDFlow, AAAI 2019 (psi); Sun et al., A Quantitative Analysis of
     Current Practices in Optical Flow Estimation, IJCV 2014 (generalised Charbonnier).
     """
     check_penalty(epsilon, exponent)

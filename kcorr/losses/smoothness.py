@@ -35,8 +35,8 @@ def edge_aware_smoothness(flow, image, order=1, edge_constant=150.0, mask=None):
     Raises:
         ValueError: shapes do not fit, or `order` is neither 1 nor 2.
 
-    Source: Jonschkowski et al., What Matters in Unsupervised Optical Flow, ECCV 2020, eq. 6;
-    Tomasi and Manduchi's exponential edge weight as in its released code.
+    Source: Jonschkowski et al., What Matters in Unsupervised Optical Flow, ECCV 2020
+    (UFlow): penalty, edge weight and constants as in its released code.
     """
     if order not in (1, 2):
         raise ValueError(f"order must be 1 or 2, got {order!r}")

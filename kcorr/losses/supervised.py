@@ -24,7 +24,7 @@ def endpoint_error(flow, target, valid=None, epsilon=0.0, exponent=1.0):
         ValueError: shapes do not fit, or the penalty is not differentiable (see `robust`).
 
     Source: the released code of SelFlow (Liu et al., CVPR 2019), full-resolution output only; Sun
-    et al., PWC-Net, CVPR 2018, eq. 4 (robust form; it takes the L1 norm of the error vector, this
+    et al., PWC-Net, CVPR 2018 (robust form; it takes the L1 norm of the error vector, this
     takes the Euclidean one, so that the error does not depend on the direction).
     """
     check_penalty(epsilon, exponent)
@@ -76,7 +76,7 @@ def pyramid_endpoint_error(
             negative entry or no positive one.
 
     Source: multi-level training as in Dosovitskiy et al., FlowNet, ICCV 2015, and Sun et al.,
-    PWC-Net, CVPR 2018, eq. 3-4; normalisation and averaging are this library's.
+    PWC-Net, CVPR 2018; normalisation and averaging are this library's.
     """
     levels = list(flow_pyramid)
     weights = [1.0] * len(levels) if weights is None else [float(weight) for weight in weights]

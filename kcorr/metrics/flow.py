@@ -39,7 +39,7 @@ def flow_outliers(flow, target, absolute=3.0, relative=0.05):
     Raises:
         ValueError: the shapes differ or the last axis is not 2.
 
-    Source: Menze and Geiger, Object Scene Flow for Autonomous Vehicles, CVPR 2015, section 4.
+    Source: Menze and Geiger, Object Scene Flow for Autonomous Vehicles, CVPR 2015.
     """
     flow, target = _pair("flow", flow, "target", target, channels=2)
     length = np.sqrt(np.sum(np.square(target), axis=-1, keepdims=True))
@@ -80,7 +80,7 @@ def disparity_outliers(disparity, target, absolute=3.0, relative=0.05):
     Raises:
         ValueError: the shapes differ or the last axis is not 1.
 
-    Source: Menze and Geiger, Object Scene Flow for Autonomous Vehicles, CVPR 2015, section 4.
+    Source: Menze and Geiger, Object Scene Flow for Autonomous Vehicles, CVPR 2015.
     """
     disparity, target = _pair("disparity", disparity, "target", target, channels=1)
     return _outliers(_distance(disparity, target), np.abs(target), absolute, relative)
