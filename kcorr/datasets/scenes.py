@@ -1,0 +1,168 @@
+"""Generated scenes: textured layers that move, with exact flow and occlusion. NumPy only.
+
+A scene is a background and a few star-shaped blobs in front of it, painted in order. Layer l maps a
+pixel p of frame 1 by `u(p) = p + s(p)` (a smooth field) and then by its affine motion A, so that
+its flow is `A(u(p)) - p`, in closed form; its texture and its outline live on u. Frame 1 looks them
+up at u(p), frame 2 at `A^-1(q)`: both frames are single resamplings of the texture, no flow is ever
+inverted, and nothing is approximated.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kcorr import schema
+from kcorr.datasets._layers import Layer, random_blob, random_motion
+from kcorr.datasets._textures import Texture, noise_texture
+
+
+class Scenes:
+    """An endless-looking but finite sequence of generated pairs: a pure function of (seed, index).
+
+    Args:
+        textures: list of uint8 images [h, w, 3] that the layers are cut from; None or empty draws
+            procedural noise textures.
+        size: (height, width) of the frames.
+        length: number of scenes.
+        seed: scenes of different seeds have nothing in common but the textures.
+        max_motion: largest motion of a layer, in pixels; magnitudes are log-uniform.
+        layers: (fewest, most) blobs in front of the background.
+        photometric: strength of the brightness, contrast, gamma and noise differences between
+            the frames; 0 turns them off (frame 2 is then exactly a moved frame 1).
+        noise_share: share of layers with a procedural texture although images are given.
+
+    A record holds image1, image2 (uint8), flow, valid (all 1: flow is known everywhere, hidden
+    pixels included) and occlusion (1 = covered by a nearer layer in frame 2, or out of its frame).
+
+    Raises:
+        ValueError: sizes or counts that make no scene.
+    """
+
+    def __init__(
+        self,
+        textures=None,
+        size=(192, 256),
+        length=1000,
+        seed=0,
+        max_motion=48.0,
+        layers=(1, 8),
+        photometric=1.0,
+        noise_share=0.05,
+    ):
+        if min(size) < 16:
+            raise ValueError(f"scenes need a size of at least 16x16, got {size[0]}x{size[1]}")
+        if length < 1 or layers[0] < 0 or layers[1] < layers[0] or max_motion <= 0:
+            raise ValueError(
+                f"scenes need length >= 1, 0 <= fewest <= most layers and max_motion > 0, got "
+                f"length {length}, layers {layers}, max_motion {max_motion}"
+            )
+        self.textures = [Texture(image) for image in textures or ()]
+        self.size, self.length, self.seed = tuple(size), length, seed
+        self.max_motion, self.layers = max_motion, layers
+        self.photometric, self.noise_share = photometric, noise_share
+        self.names = _Names(seed, length)
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, index):
+        if not 0 <= index < self.length:
+            raise IndexError(f"scene {index} of {self.length}")
+        rng = np.random.default_rng([self.seed, index])
+        layers = self._draw_layers(rng)
+        first, owner, flow = self._render_first(layers)
+        second = self._render_second(layers)
+        hidden = self._hidden(layers, owner, flow)
+        return {
+            schema.IMAGE1: self._develop(first, rng, 0.0),
+            schema.IMAGE2: self._develop(second, rng, self.photometric),
+            schema.FLOW: flow,
+            schema.VALID: np.ones((*self.size, 1), np.float32),
+            schema.OCCLUSION: hidden[..., None].astype(np.float32),
+        }
+
+    def _draw_layers(self, rng):
+        count = int(rng.integers(self.layers[0], self.layers[1] + 1))
+        motions = random_motion(rng, count + 1, self.size, self.max_motion)
+        layers = []
+        for depth, (matrix, shift, field) in enumerate(motions):
+            blob = random_blob(rng, self.size) if depth else None
+            layers.append(Layer(self._texture(rng), blob, matrix, shift, field, self.size, rng))
+        return layers
+
+    def _texture(self, rng):
+        if not self.textures or rng.random() < self.noise_share:
+            return Texture(noise_texture(rng))
+        return self.textures[int(rng.integers(len(self.textures)))]
+
+    def _render_first(self, layers):
+        height, width = self.size
+        image = np.empty((height, width, 3), np.float32)
+        owner = np.zeros((height, width), np.int32)
+        flow = np.empty((height, width, 2), np.float32)
+        for depth, layer in enumerate(layers):
+            window = layer.window_first()
+            if window is None:
+                continue
+            x, y = layer.deformed(window)
+            alpha = layer.alpha(x, y)
+            layer.paint(image[window], x, y, alpha)
+            mine = alpha >= 0.5
+            owner[window][mine] = depth
+            flow[window][mine] = layer.flow(window, x, y)[mine]
+        return image, owner, flow
+
+    def _render_second(self, layers):
+        image = np.empty((*self.size, 3), np.float32)
+        for layer in layers:
+            window = layer.window_second()
+            if window is None:
+                continue
+            x, y = layer.undo(*_pixels(window))
+            layer.paint(image[window], x, y, layer.alpha(x, y))
+        return image
+
+    def _hidden(self, layers, owner, flow):
+        height, width = self.size
+        columns, rows = _pixels((slice(0, height), slice(0, width)))
+        x, y = columns + flow[..., 0], rows + flow[..., 1]
+        hidden = (x < 0) | (x > width - 1) | (y < 0) | (y > height - 1)
+        for depth, layer in enumerate(layers[1:], start=1):
+            maybe = layer.near_second(x, y) & (owner < depth) & ~hidden
+            if maybe.any():
+                hidden[maybe] = layer.alpha(*layer.undo(x[maybe], y[maybe])) >= 0.5
+        return hidden
+
+    def _develop(self, image, rng, strength):
+        """Float picture in 0..255 -> uint8, with a camera's small differences."""
+        if strength > 0:
+            gain = 1 + strength * rng.uniform(-0.12, 0.12) + strength * rng.normal(0, 0.02, 3)
+            shift = 255 * strength * rng.uniform(-0.06, 0.06)
+            image = image * gain.astype(np.float32) + np.float32(shift)
+            sigma = np.float32(255 * strength * rng.choice([0, 0.005, 0.015]))
+            if sigma:
+                image = image + sigma * rng.standard_normal(image.shape, np.float32)
+        return np.clip(image + 0.5, 0, 255).astype(np.uint8)
+
+
+class _Names(Sequence):
+    """Names made when asked for: a training set may have millions of scenes."""
+
+    def __init__(self, seed, length):
+        self.seed, self.length = seed, length
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, index):
+        if not 0 <= index < self.length:
+            raise IndexError(f"name {index} of {self.length}")
+        return f"scene_{self.seed}_{index:07d}"
+
+
+def _pixels(window):
+    rows, columns = window
+    return np.meshgrid(
+        np.arange(columns.start, columns.stop, dtype=np.float32),
+        np.arange(rows.start, rows.stop, dtype=np.float32),
+    )

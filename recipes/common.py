@@ -1,0 +1,165 @@
+"""What the training recipes share: flags, the working directory, resuming, the fit loop.
+
+Nothing heavy is imported at the top: flags are checked first, then TensorFlow is loaded.
+"""
+
+import json
+import logging
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from absl import app, flags
+
+FLAGS = flags.FLAGS
+POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
+NETWORKS = ("ddflow", "ddflow_small")
+
+
+class UserError(Exception):
+    """Something the user can mend; shown as one line, without a traceback."""
+
+
+def define_training_flags(steps, batch_size, learning_rate, size="192x256"):
+    """Flags of every training recipe, with the recipe's own defaults."""
+    flags.DEFINE_string("workdir", None, "where everything this run writes goes", required=True)
+    flags.DEFINE_integer("steps", steps, "training steps", lower_bound=1)
+    flags.DEFINE_integer("epoch_steps", 250, "steps between two checkpoints", lower_bound=1)
+    flags.DEFINE_integer("batch_size", batch_size, "examples a step", lower_bound=1)
+    flags.DEFINE_float("learning_rate", learning_rate, "peak learning rate", lower_bound=0.0)
+    flags.DEFINE_string("size", size, "training size, HEIGHTxWIDTH, at least 16x16")
+    flags.DEFINE_enum("network", "ddflow_small", NETWORKS, "which network learns")
+    flags.DEFINE_string(
+        "init", None, "weights to start from: .weights.h5, .keras or a shipped name"
+    )
+    flags.DEFINE_enum("dtype_policy", "float32", POLICIES, "Keras dtype policy of the network")
+    flags.DEFINE_bool("jit_compile", False, "compile the whole training step with XLA")
+    flags.DEFINE_integer("seed", 0, "seed of data and weights")
+    flags.DEFINE_bool("smoke", False, "a run of seconds that only shows that everything works")
+    flags.DEFINE_bool("progress", True, "show the progress display")
+    flags.register_validator(
+        "size", lambda text: _size(text) is not None, "--size is HxW, >= 16x16"
+    )
+
+
+def _size(text):
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.isdigit() and int(part) >= 16 for part in parts):
+        return None
+    return int(parts[0]), int(parts[1])
+
+
+def training_size():
+    """--size as (height, width)."""
+    return _size(FLAGS.size)
+
+
+def run(main):
+    """Runs a recipe: flags are parsed and checked, user errors become one line and exit status 2.
+
+    The process is ended by os._exit after its files are flushed: input pipelines that call Python
+    hang TensorFlow's thread pools when the interpreter is torn down under them.
+    """
+
+    def guarded(argv):
+        if len(argv) > 1:
+            raise app.UsageError(f"unexpected argument {argv[1]!r}: options start with --")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        code = 0
+        try:
+            main()
+        except (UserError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
+            print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
+            code = 2
+        except KeyboardInterrupt:
+            print("interrupted: start the same command again to go on", file=sys.stderr)
+            code = 130
+        except BaseException:
+            traceback.print_exc()
+            code = 1
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+    app.run(guarded)
+
+
+def open_workdir():
+    """Creates --workdir and writes flags.txt into it; returns its path."""
+    workdir = Path(FLAGS.workdir)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        (workdir / "flags.txt").write_text(FLAGS.flags_into_string())
+    except OSError as error:
+        raise UserError(f"--workdir {workdir} cannot be written: {error.strerror}") from error
+    return workdir
+
+
+def write_metrics(workdir, metrics):
+    """Writes metrics.json."""
+    from kcorr.io import atomic_write
+
+    with atomic_write(workdir / "metrics.json") as temporary:
+        temporary.write_text(json.dumps(metrics, indent=1))
+
+
+def make_network():
+    """The network of --network and --dtype_policy, with the weights of --init."""
+    import keras
+
+    from kcorr.models import build
+
+    keras.utils.set_random_seed(FLAGS.seed)
+    network = build(FLAGS.network, dtype=FLAGS.dtype_policy)
+    if FLAGS.init:
+        load_init(network, FLAGS.init)
+    return network
+
+
+def load_init(network, init):
+    """Loads --init into `network`; anything that does not fit is a `UserError`."""
+    if not Path(init).exists():
+        raise UserError(f"--init {init}: no such file")
+    try:
+        network.load_weights(init)
+    except (ValueError, OSError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise UserError(f"--init {init} does not fit --network {FLAGS.network}: {first}") from error
+
+
+def fit(objective, dataset_of_seed, workdir, callbacks=(), best="loss", validation=None):
+    """Trains to --steps, going on from the newest intact checkpoint in the working directory.
+
+    Args:
+        objective: built and compiled.
+        dataset_of_seed: function of a seed that returns the endless training dataset; a resumed
+            run gets a seed of its own, so that it does not see the same data again.
+        workdir: path.
+        callbacks: more Keras callbacks.
+        best: logged value that chooses `best.weights.h5`.
+        validation: dataset evaluated after each epoch, or None.
+
+    Returns:
+        The last epoch's logs, {} if nothing was left to do.
+    """
+    from kcorr.objectives import Checkpoints
+
+    checkpoints = Checkpoints(workdir / "checkpoints", best=best)
+    done = checkpoints.restore(objective)
+    if done:
+        logging.info("going on from step %d of %d", done, FLAGS.steps)
+    epoch_steps = min(FLAGS.epoch_steps, FLAGS.steps)
+    epochs = -(-FLAGS.steps // epoch_steps)
+    history = objective.fit(
+        dataset_of_seed(FLAGS.seed + 1000003 * done),
+        steps_per_epoch=epoch_steps,
+        initial_epoch=done // epoch_steps,
+        epochs=epochs,
+        validation_data=validation,
+        callbacks=[*callbacks, checkpoints],
+        verbose=0 if FLAGS.progress else 2,
+        shuffle=False,
+    )
+    return {name: float(values[-1]) for name, values in history.history.items()}

@@ -1,0 +1,97 @@
+"""Flow from generated scenes: supervision without labels, the first stage of the shipped network.
+
+Pictures and video frames, unlabelled, are cut into layers that move by known motions
+(`kcorr.datasets.Scenes`), so every pixel's flow is known, hidden pixels included.
+
+    python -m recipes.flow_scenes --workdir=runs/scenes
+    python -m recipes.flow_scenes --smoke --workdir=/tmp/scenes      # seconds
+"""
+
+from absl import flags
+
+from recipes import common
+
+FLAGS = flags.FLAGS
+common.define_training_flags(steps=14000, batch_size=4, learning_rate=4e-4)
+flags.DEFINE_string("textures", None, "folder of pictures; default: the pip wheels' real pictures")
+flags.DEFINE_float("max_motion", 64.0, "largest motion in pixels", lower_bound=1.0)
+flags.DEFINE_integer("reuse", 3, "uses of a generated scene, each augmented anew", lower_bound=1)
+flags.DEFINE_float("weight_decay", 1e-4, "of AdamW", lower_bound=0.0)
+flags.DEFINE_float("ema", 0.999, "momentum of the averaged weights", lower_bound=0, upper_bound=1)
+
+KEYS = ("image1", "image2", "flow", "valid")
+
+
+def main():
+    """Trains; writes the network to WORKDIR/network.weights.h5."""
+    workdir = common.open_workdir()
+    if FLAGS.smoke:
+        FLAGS.steps, FLAGS.epoch_steps, FLAGS.size, FLAGS.batch_size = 4, 2, "64x96", 2
+    import keras
+
+    from kcorr.objectives import SupervisedFlow
+
+    objective = SupervisedFlow(common.make_network())
+    objective.build()
+    schedule = keras.optimizers.schedules.CosineDecay(
+        FLAGS.learning_rate * 0.05,
+        max(1, FLAGS.steps - min(500, FLAGS.steps // 10)),
+        alpha=0.01,
+        warmup_target=FLAGS.learning_rate,
+        warmup_steps=min(500, FLAGS.steps // 10),
+    )
+    objective.compile(
+        keras.optimizers.AdamW(
+            schedule,
+            weight_decay=FLAGS.weight_decay,
+            use_ema=FLAGS.ema > 0,
+            ema_momentum=FLAGS.ema or 0.999,
+        ),
+        jit_compile=FLAGS.jit_compile,
+    )
+    textures = load_textures()
+    logs = common.fit(objective, lambda seed: dataset(textures, seed), workdir)
+    if FLAGS.ema:
+        objective.optimizer.finalize_variable_values(objective.network.trainable_variables)
+    objective.network.save_weights(workdir / "network.weights.h5")
+    common.write_metrics(workdir, {"steps": int(objective.optimizer.iterations), **logs})
+    print(f"network: {workdir / 'network.weights.h5'}")
+
+
+def load_textures():
+    """Pictures of --textures, or the demo wheels' training pictures and every third video frame."""
+    from kcorr.datasets import FrameFolder, VideoFrames, demo_images, demo_videos
+    from kcorr.io import read_image
+
+    if FLAGS.textures:
+        folder = FrameFolder(FLAGS.textures, independent=True)
+        return [folder[i]["image1"] for i in range(len(folder))]
+    textures = [read_image(path) for path in demo_images("train")]
+    if FLAGS.smoke:
+        return textures[:4]
+    for path in demo_videos().values():
+        frames = VideoFrames(path)
+        textures += [frames[i] for i in range(0, len(frames), 3)]
+    return textures
+
+
+def dataset(textures, seed):
+    """Endless batches of generated scenes."""
+    from kcorr import pipelines
+    from kcorr.datasets.scenes import Scenes
+
+    scenes = Scenes(
+        textures, common.training_size(), length=10**6, seed=seed, max_motion=FLAGS.max_motion
+    )
+    stream = pipelines.examples(scenes, KEYS, seed=seed, shuffle=False, reuse=FLAGS.reuse)
+    for change in (
+        pipelines.random_flips,
+        pipelines.random_channel_order,
+        pipelines.random_colour,
+    ):
+        stream = stream.map(change, num_parallel_calls=2)
+    return pipelines.batches(stream, FLAGS.batch_size, mixing=FLAGS.batch_size * 32, seed=seed)
+
+
+if __name__ == "__main__":
+    common.run(main)
