@@ -27,7 +27,11 @@ def robust(x, epsilon=0.01, exponent=0.4):
     """
     check_penalty(epsilon, exponent)
     x = ops.convert_to_tensor(x)
-    return power(ops.abs(ops.cast(x, geometry_dtype(x))), epsilon, exponent)
+    x = ops.cast(x, geometry_dtype(x))
+    # |x| with slope 0 at 0 on every backend: jax's own abs has slope 1 there, so that pixels which
+    # are already right would be pushed with the steepest slope there is.
+    magnitude = x * ops.stop_gradient(ops.sign(x))
+    return power(magnitude, epsilon, exponent)
 
 
 def robust_mean(x, mask=None, epsilon=0.01, exponent=0.4):
