@@ -33,6 +33,11 @@ FEATURES = "features"
 VALID = "valid"
 OCCLUSION = "occlusion"
 OCCLUSION_BACKWARD = "occlusion_backward"
+TEACHER_FLOW = "teacher_flow"
+TEACHER_FLOW_BACKWARD = "teacher_flow_backward"
+TEACHER_OCCLUSION = "teacher_occlusion"
+TEACHER_OCCLUSION_BACKWARD = "teacher_occlusion_backward"
+CROP = "crop"
 DISPARITY = "disparity"
 GRID = "grid"
 POINTS1 = "points1"
@@ -54,6 +59,11 @@ FIELDS = {
     VALID: _MASK,
     OCCLUSION: _HIDDEN,
     OCCLUSION_BACKWARD: _HIDDEN,
+    TEACHER_FLOW: _FLOW,
+    TEACHER_FLOW_BACKWARD: _FLOW,
+    TEACHER_OCCLUSION: _HIDDEN,
+    TEACHER_OCCLUSION_BACKWARD: _HIDDEN,
+    CROP: Field("b 2", "float32", "(x, y) of the student's crop, top left pixel"),
     DISPARITY: Field("b h w 1", "float32", "x_left - x_right in pixels, 0 where invalid"),
     GRID: Field("b h w 2", "float32", "(x, y) in pixels of the other view"),
     POINTS1: _POINTS,

@@ -37,6 +37,7 @@ class Objective(keras.Model):
     # === For subclasses ===
 
     term_names = ()  # names of the terms, fixed when the objective is made
+    observed_names = ()  # names that `observe` may return
 
     def terms(self, batch, training):
         """Per-example losses of a batch: {name: [b] float32}."""
@@ -52,8 +53,8 @@ class Objective(keras.Model):
         """Creates the weights and trackers, so that a backup can be restored before training."""
         if not self.network.built:
             self.network.build()
-        for name in ("loss", *self.term_names, "gradient_norm"):
-            self._mean(name)
+        for name in ("loss", *self.term_names, "gradient_norm", *self.observed_names):
+            self.trackers[name] = keras.metrics.Mean(name=name)
         self.built = True
 
     def call(self, inputs, training=False):
@@ -79,15 +80,18 @@ class Objective(keras.Model):
         gradients = self._clipped(gradients, norm)
         self._apply(gradients, variables, finite, replicas)
         self._track(batch, {"loss": loss, **terms})
-        self._mean("gradient_norm").update_state(tf.where(finite, norm, 0.0), finite)
+        self.trackers["gradient_norm"].update_state(tf.where(finite, norm, 0.0), finite)
         self.skipped.update_state(tf.where(finite, 0.0, 1.0))
-        return self.get_metrics_result()
+        return self._results(["loss", *terms, "gradient_norm"]) | {
+            "skipped_steps": self.skipped.result()
+        }
 
     def test_step(self, batch):
         """Terms and observations without an update."""
         terms = self.terms(batch, training=False)
-        self._track(batch, {"loss": self._weighted(terms), **terms, **self.observe(batch)})
-        return self.get_metrics_result()
+        values = {"loss": self._weighted(terms), **terms, **self.observe(batch)}
+        self._track(batch, values)
+        return self._results(values)
 
     # === Parts of the step ===
 
@@ -126,12 +130,10 @@ class Objective(keras.Model):
         else:
             tf.cond(finite, update, lambda: tf.constant(0))
 
-    def _mean(self, name):
-        if name not in self.trackers:
-            self.trackers[name] = keras.metrics.Mean(name=name)
-        return self.trackers[name]
-
     def _track(self, batch, values):
         count = tf.shape(next(iter(batch.values())))[0]
         for name, value in values.items():
-            self._mean(name).update_state(ops.mean(value), sample_weight=count)
+            self.trackers[name].update_state(ops.mean(value), sample_weight=count)
+
+    def _results(self, names):
+        return {name: self.trackers[name].result() for name in names}

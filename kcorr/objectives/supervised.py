@@ -1,11 +1,11 @@
 """Learning from known flow: generated scenes, or a benchmark's ground truth."""
 
 from kcorr import schema
-from kcorr.losses import endpoint_error, pyramid_endpoint_error
-from kcorr.objectives.objective import Objective
+from kcorr.losses import pyramid_endpoint_error
+from kcorr.objectives.flow import FlowObjective
 
 
-class SupervisedFlow(Objective):
+class SupervisedFlow(FlowObjective):
     """Robust endpoint error at every level of the network's pyramid and at full resolution.
 
     Batches: image1, image2, flow, valid. On generated scenes the flow is known because kcorr made
@@ -30,12 +30,3 @@ class SupervisedFlow(Objective):
         levels = [*output[schema.FLOW_PYRAMID], output[schema.FLOW]]
         target, valid = batch[schema.FLOW], batch[schema.VALID]
         return {"pyramid": pyramid_endpoint_error(levels, target, valid, **self.robust)}
-
-    def observe(self, batch):
-        """{"epe": [b] pixels, "epe_zero": [b] of zero flow}."""
-        flow = self.network(batch, training=False)[schema.FLOW]
-        target, valid = batch[schema.FLOW], batch[schema.VALID]
-        return {
-            "epe": endpoint_error(flow, target, valid),
-            "epe_zero": endpoint_error(flow * 0.0, target, valid),
-        }

@@ -1,0 +1,117 @@
+"""DDFlow's data distillation: a frozen teacher sees the frames, the student only crops of them."""
+
+from keras import ops
+
+from kcorr import schema
+from kcorr.losses import distillation, distillation_mask
+from kcorr.objectives.flow import UnsupervisedFlow, both_directions, both_ways, summed
+
+
+class DistilledFlow(UnsupervisedFlow):
+    """The student learns hidden pixels from a teacher to whom they are visible.
+
+    The teacher sees whole frames. The student sees a crop, in which more pixels are hidden because
+    they leave it. Where a pixel is hidden for the student and visible for the teacher
+    (M = clip(occ_student - occ_teacher, 0, 1), recomputed every step), the teacher's flow is the
+    target; visible pixels learn photometrically as before.
+
+    Args:
+        network: the student.
+        crop: (height, width) of the student's crop, smaller than the frames.
+        teacher: a network of any kind with the same call, frozen here; None if the batches hold
+            the teacher's results (`teacher_flow`, `teacher_flow_backward`, `teacher_occlusion`,
+            `teacher_occlusion_backward`), computed before.
+        **kwargs: of `UnsupervisedFlow`; the weight of the new term is `weights["distillation"]`,
+            default 1.
+
+    Batches: image1, image2 [b, h, w, 3] and `crop` [b, 2], (x, y) of the crops' top left corners
+    in pixels (`kcorr.pipelines.with_crop_offset`).
+    Terms: `photometric`, `distillation` (mean of both directions), `smoothness`.
+
+    Raises:
+        ValueError: a batch is smaller than the crop, or lacks `crop` or the teacher's results.
+
+    Source: Liu et al., DDFlow, AAAI 2019, section 3.3, and its released code (term 6 of which
+    averages the directions).
+    """
+
+    def __init__(self, network, crop, teacher=None, **kwargs):
+        super().__init__(network, **kwargs)
+        self.crop, self.teacher = tuple(crop), teacher
+        if teacher is not None:
+            teacher.trainable = False
+
+    @property
+    def term_names(self):
+        """Those of `UnsupervisedFlow` and `distillation`."""
+        return (*super().term_names, "distillation")
+
+    def build(self, input_shape=None):
+        """Builds the teacher, too."""
+        if self.teacher is not None and not self.teacher.built:
+            self.teacher.build()
+        super().build(input_shape)
+
+    def terms(self, batch, training):
+        """The terms of the class's docstring, each [b]."""
+        patches, target, target_hidden = self.cut(batch)
+        output = self.network(patches, training=training, backward=True)
+        images, flow, hidden = both_ways(patches, output, self.border)
+        terms = self.photometric_terms(output, images, flow, hidden)
+        mask = distillation_mask(hidden, target_hidden)
+        return {**terms, "distillation": 0.5 * summed(distillation(flow, target, mask))}
+
+    def cut(self, batch):
+        """Patches of the frames, and of the teacher's flow [2b, ...] and occlusion [2b, ...]."""
+        if "crop" not in batch:
+            raise ValueError("the batch lacks 'crop', the (x, y) of each student's crop")
+        flow, hidden = self.teach(batch)
+        keys = (schema.IMAGE1, schema.IMAGE2)
+        stacked = ops.concatenate(
+            [batch[key] for key in keys] + ops.split(flow, 2) + ops.split(hidden, 2), axis=-1
+        )
+        cut = crop_at(stacked, batch["crop"], self.crop)
+        patches = {schema.IMAGE1: cut[..., :3], schema.IMAGE2: cut[..., 3:6]}
+        flow = both_directions(cut[..., 6:8], cut[..., 8:10])
+        return patches, flow, both_directions(cut[..., 10:11], cut[..., 11:12])
+
+    def teach(self, batch):
+        """The teacher's flow and occlusion of whole frames, both directions stacked."""
+        keys = [
+            schema.TEACHER_FLOW,
+            schema.TEACHER_FLOW_BACKWARD,
+            schema.TEACHER_OCCLUSION,
+            schema.TEACHER_OCCLUSION_BACKWARD,
+        ]
+        if self.teacher is None:
+            missing = [key for key in keys if key not in batch]
+            if missing:
+                raise ValueError(f"without a teacher the batch must hold {', '.join(missing)}")
+            flow, back, hidden, hidden_back = (batch[key] for key in keys)
+            return both_directions(flow, back), both_directions(hidden, hidden_back)
+        output = self.teacher(batch, training=False, backward=True)
+        _, flow, hidden = both_ways(batch, output, self.border)
+        return ops.stop_gradient(flow), hidden
+
+
+def crop_at(maps, corner, size):
+    """Cuts a window out of each example.
+
+    Args:
+        maps: [b, h, w, c].
+        corner: [b, 2], (x, y) of the top left pixel of each window, integer valued.
+        size: (height, width) of the windows.
+
+    Returns:
+        [b, height, width, c]. A corner that would leave the frame is moved inside.
+    """
+    batch, full_height, full_width = ops.shape(maps)[:3]
+    height, width = size
+    corner = ops.cast(corner, "int32")
+    left = ops.clip(corner[:, 0], 0, full_width - width)
+    top = ops.clip(corner[:, 1], 0, full_height - height)
+    rows = ops.reshape(top, [-1, 1, 1]) + ops.reshape(ops.arange(height), [1, -1, 1])
+    columns = ops.reshape(left, [-1, 1, 1]) + ops.reshape(ops.arange(width), [1, 1, -1])
+    rows = rows + ops.reshape(ops.arange(batch), [-1, 1, 1]) * full_height
+    flat = ops.reshape(maps, [batch * full_height * full_width, maps.shape[-1]])
+    return ops.take(flat, rows * full_width + columns, axis=0)
