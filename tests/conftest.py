@@ -11,3 +11,21 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "tensorflow_only: needs tf.function or the like, left out under another backend"
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves `tensorflow_only` tests out under another backend (deselected, not skipped)."""
+    marked = [item for item in items if item.get_closest_marker("tensorflow_only")]
+    if not marked:
+        return
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        config.hook.pytest_deselected(items=marked)
+        items[:] = [item for item in items if item not in set(marked)]

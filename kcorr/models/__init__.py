@@ -1,4 +1,5 @@
 """Networks: dict in, dict out, saved and exported alone."""
 
+from kcorr.models.authors import from_authors_checkpoint as from_authors_checkpoint
 from kcorr.models.ddflow import DDFlowNet as DDFlowNet
 from kcorr.models.registry import build as build
