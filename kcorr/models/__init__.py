@@ -2,4 +2,7 @@
 
 from kcorr.models.authors import from_authors_checkpoint as from_authors_checkpoint
 from kcorr.models.ddflow import DDFlowNet as DDFlowNet
+from kcorr.models.predict import Predictor as Predictor
+from kcorr.models.predict import predict as predict
 from kcorr.models.registry import build as build
+from kcorr.models.zoo import load as load

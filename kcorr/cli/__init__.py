@@ -1,0 +1,1 @@
+"""The `kcorr` command: one file per command, nothing heavy imported before arguments are parsed."""

@@ -1,0 +1,110 @@
+"""Entry point of `kcorr` and `python -m kcorr.cli`."""
+
+import argparse
+import os
+import signal
+import sys
+
+import kcorr
+from kcorr.cli import convert, evaluate, export, flow, import_checkpoint
+from kcorr.cli.errors import CommandError, one_line
+
+COMMANDS = {
+    "flow": flow,
+    "evaluate": evaluate,
+    "convert": convert,
+    "import-checkpoint": import_checkpoint,
+    "export": export,
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; argparse would print the usage above it."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {one_line(message)}; see {self.prog} --help\n")
+
+
+def parser():
+    """The parser of the whole command line."""
+    top = _Parser(
+        prog="kcorr",
+        description="Dense correspondence without labels: optical flow of pictures and videos.",
+    )
+    top.add_argument("--version", action="version", version=f"kcorr {kcorr.__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    for name, module in COMMANDS.items():
+        summary, _, _ = module.__doc__.partition("\n")
+        command = commands.add_parser(
+            name,
+            help=summary[0].lower() + summary[1:].rstrip("."),
+            description=module.DESCRIPTION,
+            epilog=module.EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return top
+
+
+def main(argv=None):
+    """Runs one command.
+
+    Args:
+        argv: arguments without the program's name; None takes those of the process.
+
+    Returns:
+        Exit status: 0, 2 for bad input (one line on stderr), 130 when interrupted.
+    """
+    if argv is None:
+        # As for Ctrl-C: temporary files are removed on the way out.
+        signal.signal(signal.SIGTERM, _terminate)
+    top = parser()
+    try:
+        args = top.parse_args(argv)
+        status = _run(top, args)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Whoever read our output went away. Python would complain once more when it closes stdout.
+        if argv is None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def _run(top, args):
+    if args.command is None:
+        top.error(f"no command; expected one of {', '.join(COMMANDS)}")
+    try:
+        args.run(args)
+    except KeyboardInterrupt as interrupt:
+        _say(args, f"interrupted{f'; {one_line(interrupt)}' if interrupt.args else ''}")
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        if not _is_bad_input(error):
+            raise
+        _say(args, one_line(error))
+        return 2
+    return 0
+
+
+def _is_bad_input(error):
+    """Errors of the machine's files count as input; any other one is a bug and shows its trace."""
+    if isinstance(error, (CommandError, OSError)):
+        return True
+    formats = sys.modules.get("kcorr.io")
+    return formats is not None and isinstance(error, formats.FormatError)
+
+
+def _say(args, line):
+    print(f"kcorr {args.command}: {line}", file=sys.stderr)
+
+
+def _terminate(number, frame):
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""Write a network as a SavedModel for TensorFlow Serving."""
+
+from pathlib import Path
+
+from kcorr.cli.errors import CommandError, one_line
+from kcorr.cli.folders import check_output_folder
+from kcorr.cli.networks import add_network_argument, load_network
+
+DESCRIPTION = """\
+Write a network as a SavedModel: a new version folder with the signatures serving_default,
+flow_and_occlusion and features, warm-up requests and a model card."""
+EXAMPLES = """\
+examples:
+  kcorr export ddflow saved_models/ddflow
+  kcorr export runs/mine/best.weights.h5 saved_models/mine --version 7"""
+
+
+def add_arguments(parser):
+    """MODEL DIRECTORY."""
+    parser.add_argument(
+        "model", metavar="MODEL", help="a shipped network, a .keras or a .weights.h5 file"
+    )
+    parser.add_argument("directory", metavar="DIRECTORY", help="for example saved_models/NAME")
+    add_network_argument(parser)
+    parser.add_argument(
+        "--version",
+        dest="number",
+        type=int,
+        metavar="N",
+        help="number of the version (default: one above the highest there)",
+    )
+
+
+def run(args):
+    """Runs `kcorr export`."""
+    if args.number is not None and args.number < 1:
+        raise CommandError(f"--version is {args.number}; expected a whole number from 1")
+    if Path(args.model).is_dir():
+        raise CommandError(
+            f"{args.model}: is a folder; expected a shipped network, a .keras or .weights.h5 file"
+        )
+    check_output_folder(args.directory)
+    network = load_network(args.model, args.network)
+    from kcorr.export import export_flow
+
+    try:
+        written = export_flow(network, args.directory, version=args.number)
+    except ValueError as error:
+        raise CommandError(one_line(error)) from error
+    print(written if written is not None else args.directory)

@@ -1,0 +1,134 @@
+"""Optical flow of two pictures, of a video or of a folder of frames."""
+
+from pathlib import Path
+
+from kcorr.cli.errors import CommandError
+from kcorr.cli.networks import add_model_arguments
+
+DESCRIPTION = """\
+Compute optical flow and draw it.
+
+Of two pictures, into the folder DIR:
+  flow.flo        the flow, in pixels from FRAME1 to FRAME2 (--format: flow.npy, flow.pfm, or
+                  KITTI's 16-bit flow_kitti.png)
+  flow.png        the flow as colours of the Middlebury wheel
+  occlusion.png   FRAME1 with what FRAME2 hides in orange
+  warped.png      FRAME2 pulled back onto FRAME1
+  overlay.png     FRAME1 with what moved in colour, and arrows
+
+Of a video or a folder of frames, for each pair of consecutive frames that no hard cut parts:
+  flow/NUMBER.flo  color/NUMBER.png  occlusion/NUMBER.png  warped/NUMBER.png  overlay/NUMBER.png
+  and flow.mp4, the overlays as a video. NUMBER is that of the first frame; a folder's files keep
+  the names of their first frames."""
+EXAMPLES = """\
+examples:
+  kcorr flow a.png b.png -o out
+  kcorr flow street.mp4 -o out --frames 100:200 --max-side 640
+  kcorr flow frames/ -o out --save flow,overlay"""
+
+KINDS = ("flow", "color", "occlusion", "warped", "overlay", "video")
+_FORMATS = ("flo", "png", "npy", "pfm")
+_OF_SEQUENCES = ("stride", "frames", "fps", "damaged")
+
+
+def add_arguments(parser):
+    """FRAME1 FRAME2, or VIDEO or FOLDER, and options."""
+    parser.add_argument(
+        "inputs", nargs="+", metavar="INPUT", help="FRAME1 FRAME2, or a video, or a folder"
+    )
+    parser.add_argument(
+        "-o", "--output", default="out", metavar="DIR", help="output folder (default: %(default)s)"
+    )
+    add_model_arguments(parser)
+    parser.add_argument("--format", choices=_FORMATS, default="flo", help="of the flow file")
+    parser.add_argument(
+        "--save",
+        type=_kinds,
+        default=KINDS,
+        metavar="KIND,KIND",
+        help=f"what to write, of {', '.join(KINDS)} (default: all)",
+    )
+    parser.add_argument(
+        "--max-side",
+        type=int,
+        metavar="N",
+        help="the network sees pictures shrunk to this longest side (default: full size)",
+    )
+    parser.add_argument(
+        "--max-flow",
+        type=float,
+        metavar="PX",
+        help="motion that gets full colour (default: by the flow; in a video it adapts slowly)",
+    )
+    group = parser.add_argument_group("videos and folders")
+    group.add_argument("--stride", type=int, metavar="N", help="distance of two frames (default 1)")
+    group.add_argument(
+        "--frames", type=_span, metavar="A:B", help="only frames A to B - 1, counted from 0"
+    )
+    group.add_argument(
+        "--fps", type=float, help="of flow.mp4 (default: the video's own; 25 for a folder)"
+    )
+    group.add_argument(
+        "--damaged",
+        choices=("error", "keep"),
+        help="keep uses the frames before the damage of a broken video (default: error)",
+    )
+
+
+def run(args):
+    """Runs `kcorr flow`."""
+    _check(args)
+    if len(args.inputs) == 1:
+        from kcorr.cli.sequences import run_sequence
+
+        run_sequence(args)
+    else:
+        from kcorr.cli.pairs import run_pair
+
+        run_pair(args)
+
+
+def _check(args):
+    """Refuses what can be refused without reading anything."""
+    if len(args.inputs) > 2:
+        raise CommandError(
+            f"{len(args.inputs)} inputs; expected two pictures, one video or one folder of frames"
+        )
+    for path in args.inputs:
+        if not Path(path).exists():
+            raise CommandError(f"{path}: no such file or folder")
+    if len(args.inputs) == 2:
+        for name in _OF_SEQUENCES:
+            if getattr(args, name) is not None:
+                raise CommandError(f"--{name} is for a video or a folder; got two pictures")
+    if args.max_side is not None and args.max_side < 16:
+        raise CommandError(f"--max-side is {args.max_side}; expected a whole number from 16")
+    for name, value in (("--max-flow", args.max_flow), ("--fps", args.fps)):
+        if value is not None and not 0 < value < float("inf"):
+            raise CommandError(f"{name} is {value:g}; expected a number above 0")
+    if args.stride is not None and args.stride < 1:
+        raise CommandError(f"--stride is {args.stride}; expected a whole number from 1")
+
+
+def _kinds(text):
+    kinds = [kind.strip() for kind in text.split(",")]
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown:
+        # argparse shows the text of this error type, unlike that of a ValueError.
+        from argparse import ArgumentTypeError
+
+        raise ArgumentTypeError(f"{unknown[0]!r} is unknown; expected some of {','.join(KINDS)}")
+    return tuple(kinds)
+
+
+def _span(text):
+    """ "A:B" -> (A, B), B None for the end."""
+    from argparse import ArgumentTypeError
+
+    start, colon, stop = text.partition(":")
+    if not colon or not all(part == "" or part.isdecimal() for part in (start, stop)):
+        raise ArgumentTypeError(f"{text!r} is no range; expected A:B, A: or :B")
+    start, stop = int(start or 0), int(stop) if stop else None
+    if stop is not None and stop <= start:
+        raise ArgumentTypeError(f"{text!r} holds no frame; expected A below B")
+    return start, stop

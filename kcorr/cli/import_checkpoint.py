@@ -1,0 +1,48 @@
+"""Turn a TensorFlow 1 checkpoint of the authors of DDFlow into a .keras file."""
+
+from pathlib import Path
+
+from kcorr.cli.errors import CommandError, one_line
+from kcorr.cli.networks import quiet_start
+
+DESCRIPTION = """\
+Read a checkpoint that the authors of DDFlow released (PREFIX.index and PREFIX.data-00000-of-00001)
+and write the network as a .keras file, or its weights as .weights.h5."""
+EXAMPLES = """\
+examples:
+  kcorr import-checkpoint models/KITTI/model.ckpt ddflow_kitti.keras
+  kcorr flow a.png b.png --model ddflow_kitti.keras"""
+
+
+def add_arguments(parser):
+    """PREFIX OUT."""
+    parser.add_argument("prefix", metavar="PREFIX", help="path without .index")
+    parser.add_argument("out", metavar="OUT.keras", help="a name ending in .keras or .weights.h5")
+
+
+def run(args):
+    """Runs `kcorr import-checkpoint`."""
+    if not args.out.endswith((".keras", ".weights.h5")):
+        raise CommandError(f"{args.out}: expected a name that ends in .keras or .weights.h5")
+    prefix = args.prefix.removesuffix(".index")
+    if not Path(f"{prefix}.index").is_file():
+        raise CommandError(
+            f"{prefix}.index: no such file; expected the prefix of a TensorFlow checkpoint, "
+            "PREFIX.index and PREFIX.data-00000-of-00001"
+        )
+    if not Path(args.out).parent.is_dir():
+        raise CommandError(f"{args.out}: the folder {Path(args.out).parent} does not exist")
+    with quiet_start():
+        from kcorr.models import from_authors_checkpoint
+    try:
+        network = from_authors_checkpoint(prefix)
+    except ValueError as error:
+        raise CommandError(one_line(error)) from error
+    from kcorr.io import atomic_write
+
+    with atomic_write(args.out) as temporary:
+        if args.out.endswith(".keras"):
+            network.save(temporary)
+        else:
+            network.save_weights(temporary, overwrite=True)
+    print(f"{args.out}: {network.name} with {network.count_params():,} parameters")

@@ -1,0 +1,74 @@
+"""Loads networks for commands, and keeps TensorFlow's start-up lines off the screen."""
+
+import contextlib
+import os
+import sys
+import tempfile
+
+from kcorr.cli.errors import CommandError, one_line
+
+
+def add_model_arguments(parser):
+    """--model and --network."""
+    parser.add_argument(
+        "--model",
+        default="ddflow",
+        metavar="NAME|PATH",
+        help="a shipped network, a .keras or .weights.h5 file, or a SavedModel folder "
+        "(default: %(default)s)",
+    )
+    add_network_argument(parser)
+
+
+def add_network_argument(parser):
+    """--network, which tells what a .weights.h5 file belongs to."""
+    parser.add_argument(
+        "--network",
+        metavar="NAME",
+        help="which network a .weights.h5 file belongs to (default: the one that fits)",
+    )
+
+
+def load_network(model, network=None):
+    """`kcorr.load` with its errors made `CommandError`, and with quiet imports."""
+    with quiet_start():
+        from kcorr.models import load
+    try:
+        return load(model, network)
+    except ValueError as error:
+        raise CommandError(one_line(error)) from error
+
+
+@contextlib.contextmanager
+def quiet_start():
+    """For the block that imports TensorFlow: what its C++ part logs is shown only on failure.
+
+    TF_CPP_MIN_LOG_LEVEL alone does not do it: lines that come before TensorFlow's logging is set
+    up go straight to file descriptor 2.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "tensorflow" in sys.modules:
+        yield
+        return
+    try:
+        terminal = os.dup(2)
+    except OSError:  # started with stderr closed
+        yield
+        return
+    with tempfile.TemporaryFile() as noise:
+        sys.stderr.flush()
+        os.dup2(noise.fileno(), 2)
+        failed = True
+        try:
+            yield
+            failed = False
+        except KeyboardInterrupt:
+            failed = False
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            if failed:
+                noise.seek(0)
+                os.write(2, noise.read())

@@ -1,0 +1,216 @@
+"""`kcorr flow VIDEO` and `kcorr flow FOLDER`."""
+
+import contextlib
+import sys
+import time
+from pathlib import Path
+
+from PIL import Image
+
+from kcorr import viz
+from kcorr.cli.errors import CommandError, one_line
+from kcorr.cli.folders import check_output_folder, make_output_folder
+from kcorr.cli.networks import load_network
+from kcorr.cli.pictures import Summary, needs_backward, save
+from kcorr.datasets import Pairs, VideoFrames, find_cuts
+from kcorr.datasets.folders import picture_sequences
+from kcorr.io import read_image
+
+_FADE = 0.97  # how fast the colours' scale may fall from one pair to the next
+
+
+def run_sequence(args):
+    """Reads the frames, then computes and writes pair by pair.
+
+    A file appears under its name when it is complete; whatever interrupts the run leaves the
+    finished pairs, and no flow.mp4.
+    """
+    path = Path(args.inputs[0])
+    frames, numbers, fps = _open(path, args)
+    stride = args.stride or 1
+    pairs = Pairs(frames, stride)
+    if not len(pairs):
+        raise CommandError(
+            f"{path}: {len(frames)} frames, and no two of one shot are {stride} apart; expected "
+            "at least one pair"
+        )
+    _check_av(args)
+    check_output_folder(args.output)
+    network = load_network(args.model, args.network)
+    _Run(args, pairs, [numbers[name.rpartition("+")[0]] for name in pairs.names], network, fps).go()
+
+
+class _Run:
+    """All pairs of one sequence."""
+
+    def __init__(self, args, pairs, numbers, network, fps):
+        from kcorr.models import Predictor
+
+        self._args, self._pairs, self._numbers, self._fps = args, pairs, numbers, fps
+        self._kinds = [kind for kind in args.save if kind != "video"]
+        self._predict = Predictor(
+            network, needs_backward(self._kinds), args.max_side, compiled=len(pairs) > 4
+        )
+        self._summary = Summary()
+        self._video, self._size = None, None
+        self._scale = 0.0
+        self._done = 0
+
+    def go(self):
+        """Computes and writes everything, and prints a line about it."""
+        start = time.perf_counter()
+        count = len(self._pairs)
+        try:
+            with contextlib.ExitStack() as stack:
+                for index in _progress(range(count), count, stack):
+                    self._pair(index, stack)
+                    self._done += 1
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"{self._done} of {count} pairs are complete in {self._args.output}"
+            ) from None
+        seconds = time.perf_counter() - start
+        height, width = self._size
+        print(
+            f"{Path(self._args.output)}: {count} pair{'s' if count > 1 else ''} of "
+            f"{width}x{height}, {self._summary.text(seconds)}"
+        )
+
+    def _pair(self, index, stack):
+        record = self._pairs[index]
+        image = record["image1"]
+        result = self._predict(image, record["image2"])
+        self._summary.add(result)
+        scale = self._color_scale(result["flow"])
+        paths = {kind: self._path(kind, index) for kind in self._kinds}
+        drawn = save(paths, image, result, scale)
+        if self._size is None:
+            self._size = image.shape[:2]
+        if "video" in self._args.save:
+            if self._video is None:
+                folder = make_output_folder(self._args.output)
+                self._video = stack.enter_context(viz.video_writer(folder / "flow.mp4", self._fps))
+            picture = drawn.get("overlay")
+            if picture is None:
+                picture = viz.overlay(image, result["flow"], max_flow=scale)
+            if picture.shape[:2] != self._size:  # a folder may change its size
+                picture = Image.fromarray(picture).resize(self._size[::-1])
+            self._video.write(picture)
+
+    def _path(self, kind, index):
+        folder = make_output_folder(Path(self._args.output, kind))
+        suffix = self._args.format if kind == "flow" else "png"
+        return folder / f"{self._numbers[index]}.{suffix}"
+
+    def _color_scale(self, flow):
+        """One scale for all pictures would need all flows first; this one grows at once and falls
+        slowly, so that colours do not flicker."""
+        if self._args.max_flow:
+            return self._args.max_flow
+        self._scale = max(viz.flow_scale(flow), _FADE * self._scale)
+        return self._scale
+
+
+def _open(path, args):
+    """(frames, {frame name: what its files are called}, frames per second)."""
+    start, stop = args.frames or (0, None)
+    if path.is_dir():
+        frames = _Folder(path, start, stop)
+        stems = [file.stem for file in frames.files]
+        if len(set(stems)) < len(stems):
+            stems = [f"{number:06d}" for number in range(start, start + len(stems))]
+        return frames, dict(zip(frames.names, stems, strict=True)), args.fps or 25
+    _refuse_picture(path)
+    try:
+        frames = VideoFrames(path, start, stop, damaged=args.damaged or "error")
+    except ImportError as error:
+        raise CommandError(f"{path}: {one_line(error)}") from error
+    except ValueError as error:
+        raise CommandError(one_line(error).replace("damaged='keep'", "--damaged keep")) from error
+    numbers = {name: name.rpartition("/")[2] for name in frames.names}
+    return frames, numbers, args.fps or _video_fps(path)
+
+
+class _Folder:
+    """The pictures of one folder as a frame sequence for `Pairs`."""
+
+    def __init__(self, path, start, stop):
+        sequences = picture_sequences(path)
+        if not sequences:
+            raise CommandError(f"{path}: no picture in this folder; expected the frames of a video")
+        if len(sequences) > 1:
+            raise CommandError(
+                f"{path}: pictures lie in {len(sequences)} folders, the first is "
+                f"{sequences[0][0].parent}; expected the frames of one video"
+            )
+        [files] = sequences
+        if max(start + 1, stop or 0) > len(files):
+            raise CommandError(
+                f"{path}: has {len(files)} frames; asked for frames {start} to {stop or 'the end'}"
+            )
+        self.files = files[start:stop]
+        self.names = [str(number) for number in range(start, start + len(self.files))]
+        # Reads every picture once: a broken one is found before anything is computed.
+        self.cuts = find_cuts(read_image(file) for file in self.files)
+
+    def __len__(self):
+        return len(self.files)
+
+    def __getitem__(self, index):
+        return read_image(self.files[index])
+
+
+def _refuse_picture(path):
+    """A single picture is a slip that ffmpeg would take for a video of one frame."""
+    from kcorr.io import FormatError, image_size
+
+    try:
+        image_size(path)
+    except FormatError:
+        return
+    raise CommandError(f"{path}: is one picture; expected two, or a video, or a folder of frames")
+
+
+def _video_fps(path):
+    """Frames per second that the container states, else 25."""
+    import av
+
+    with av.open(str(path)) as container:
+        rate = container.streams.video[0].average_rate
+    return float(rate) if rate and 0 < rate < 1000 else 25
+
+
+def _check_av(args):
+    if "video" in args.save:
+        try:
+            import av  # noqa: F401
+        except ImportError as error:
+            raise CommandError(
+                f"{Path(args.output, 'flow.mp4')}: writing a video needs PyAV: pip install "
+                "'kcorr[video]', or leave video out of --save"
+            ) from error
+
+
+def _progress(numbers, count, stack):
+    """`numbers`, with a bar on a terminal."""
+    if not sys.stderr.isatty():
+        return numbers
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    bar = Progress(
+        TextColumn("flow"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    return stack.enter_context(bar).track(numbers, total=count)
