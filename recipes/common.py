@@ -3,11 +3,13 @@
 Nothing heavy is imported at the top: flags are checked first, then TensorFlow is loaded.
 """
 
+import importlib.util
 import json
 import logging
 import os
 import sys
 import traceback
+import zlib
 from pathlib import Path
 
 from absl import app, flags
@@ -37,22 +39,47 @@ def define_training_flags(steps, batch_size, learning_rate, size="192x256"):
     flags.DEFINE_bool("jit_compile", False, "compile the whole training step with XLA")
     flags.DEFINE_integer("seed", 0, "seed of data and weights")
     flags.DEFINE_bool("smoke", False, "a run of seconds that only shows that everything works")
-    flags.DEFINE_bool("progress", True, "show the progress display")
-    flags.register_validator(
-        "size", lambda text: _size(text) is not None, "--size is HxW, >= 16x16"
-    )
+    flags.DEFINE_bool("progress", True, "a progress bar, where there is a terminal")
+    flags.DEFINE_bool("tensorboard", False, "write event files to WORKDIR/board")
+    check_size("size")
 
 
-def _size(text):
+def parse_size(text):
+    """ "HEIGHTxWIDTH" -> (height, width), or None if it is something else or below 16x16."""
     parts = text.lower().split("x")
     if len(parts) != 2 or not all(part.isdigit() and int(part) >= 16 for part in parts):
         return None
     return int(parts[0]), int(parts[1])
 
 
+def check_size(name):
+    """The flag must be HEIGHTxWIDTH."""
+    flags.register_validator(
+        name,
+        lambda text: parse_size(text) is not None,
+        f"--{name} must be HEIGHTxWIDTH, at least 16x16, for example 192x256",
+    )
+
+
+def check_choices(name, allowed):
+    """Every entry of the list flag must be one of `allowed`."""
+    flags.register_validator(
+        name,
+        lambda entries: set(entries) <= set(allowed),
+        f"--{name} takes {', '.join(allowed)}, comma-separated",
+    )
+
+
 def training_size():
     """--size as (height, width)."""
-    return _size(FLAGS.size)
+    return parse_size(FLAGS.size)
+
+
+def show(renderable):
+    """Prints a rich table, wide enough for a log file where there is no terminal."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 110).print(renderable)
 
 
 def run(main):
@@ -129,8 +156,20 @@ def load_init(network, init):
         raise UserError(f"--init {init} does not fit --network {FLAGS.network}: {first}") from error
 
 
-def fit(objective, dataset_of_seed, workdir, callbacks=(), best="loss", validation=None):
+def fit(
+    objective,
+    dataset_of_seed,
+    workdir,
+    callbacks=(),
+    best="loss",
+    validation=None,
+    sample=None,
+    draw=None,
+):
     """Trains to --steps, going on from the newest intact checkpoint in the working directory.
+
+    Writes log.jsonl, checkpoints/, with `sample` pictures/, and with --tensorboard board/.
+    Afterwards the network holds the averaged weights where the optimizer averages them.
 
     Args:
         objective: built and compiled.
@@ -139,27 +178,50 @@ def fit(objective, dataset_of_seed, workdir, callbacks=(), best="loss", validati
         workdir: path.
         callbacks: more Keras callbacks.
         best: logged value that chooses `best.weights.h5`.
-        validation: dataset evaluated after each epoch, or None.
+        validation: dataset evaluated after each epoch with the averaged weights, or None.
+        sample, draw: a fixed batch and how to draw what the network makes of it, see
+            `kcorr.objectives.Pictures`; None for no pictures.
 
     Returns:
-        The last epoch's logs, {} if nothing was left to do.
+        The last epoch's logs.
     """
-    from kcorr.objectives import Checkpoints
+    from kcorr import objectives
 
-    checkpoints = Checkpoints(workdir / "checkpoints", best=best)
-    done = checkpoints.restore(objective)
+    if FLAGS.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise UserError("--tensorboard needs the package tensorboard: pip install tensorboard")
+    checkpoints = objectives.Checkpoints(workdir / "checkpoints", best=best)
+    try:
+        done = checkpoints.restore(objective)
+    except ValueError as error:
+        raise UserError(str(error).strip().splitlines()[0]) from error
     if done:
         logging.info("going on from step %d of %d", done, FLAGS.steps)
+    if done >= FLAGS.steps:
+        objective.optimizer.finalize_variable_values(objective.network.trainable_variables)
+        return checkpoints.restored_logs
     epoch_steps = min(FLAGS.epoch_steps, FLAGS.steps)
-    epochs = -(-FLAGS.steps // epoch_steps)
-    history = objective.fit(
-        dataset_of_seed(FLAGS.seed + 1000003 * done),
-        steps_per_epoch=epoch_steps,
-        initial_epoch=done // epoch_steps,
-        epochs=epochs,
-        validation_data=validation,
-        callbacks=[*callbacks, checkpoints],
-        verbose=0 if FLAGS.progress else 2,
-        shuffle=False,
-    )
+    first = done // epoch_steps
+    watching = [objectives.JsonLines(workdir / "log.jsonl"), objectives.StopAt(FLAGS.steps)]
+    if validation is not None:
+        watching.append(objectives.ValidateAverage())
+    if sample is not None:
+        watching.append(objectives.Pictures(workdir / "pictures", sample, draw))
+    if FLAGS.tensorboard:
+        watching.append(objectives.Board(workdir / "board", sample, draw))
+    with objectives.Progress(FLAGS.steps, terminal=None if FLAGS.progress else False) as progress:
+        history = objective.fit(
+            dataset_of_seed(_seed(FLAGS.seed, done)),
+            steps_per_epoch=epoch_steps,
+            initial_epoch=first,
+            epochs=first - (done - FLAGS.steps) // epoch_steps,
+            validation_data=validation,
+            callbacks=[progress, *watching, *callbacks, checkpoints],
+            verbose=0,
+            shuffle=False,
+        )
     return {name: float(values[-1]) for name, values in history.history.items()}
+
+
+def _seed(seed, done):
+    """The seed of the data of a run that goes on from step `done`."""
+    return zlib.crc32(f"{seed} {done}".encode()) % 2**16 if done else seed
