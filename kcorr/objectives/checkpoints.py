@@ -1,98 +1,146 @@
 """Checkpoints that survive a kill: atomic, verified, the last few kept, the best beside them."""
 
+import contextlib
 import hashlib
 import json
 import logging
+import re
+import warnings
 from pathlib import Path
 
-import keras
-
 from kcorr.io import atomic_write
+from kcorr.objectives.averages import averaged
+from kcorr.objectives.steps import StepCallback, plain_logs, update_count
 
 _LOG = logging.getLogger("kcorr")
+_NAME = re.compile(r"step_(\d+)\.weights\.h5")
+_LEFTOVER = re.compile(r"\.[0-9a-f]{12}\..*\.(h5|json)")  # of an atomic_write that was killed
 
 
-class Checkpoints(keras.callbacks.Callback):
+class Checkpoints(StepCallback):
     """Saves an objective at every epoch's end and brings back the newest intact state.
 
-    A checkpoint is a weights file (network, optimizer, counters) and a small JSON file that is
-    written last and holds its SHA-256: a file that a kill left half-written has no JSON, a damaged
-    one does not match. Such a checkpoint is named in a warning and the one before it is used.
+    A checkpoint is a weights file (raw weights of the network and all of the optimizer's state, its
+    averages included) and a small JSON file that is written last and holds its SHA-256: a file that
+    a kill left half-written has no JSON, a damaged one does not match. Such a checkpoint is named
+    in a warning and the one before it is used.
+
+    Where the optimizer averages weights (`use_ema`), `best.weights.h5` holds the average: it is
+    what one wants to use. Let `ValidateAverage` make the validation measure the average, too.
 
     Not saved is the position in the data stream: streams here are endless and shuffled, and a
     recipe starts a resumed stream with another seed.
 
     Args:
-        folder: where the checkpoints lie; created if missing.
-        keep: how many to keep.
+        folder: where the checkpoints lie; created if missing. One run writes there at a time.
+        keep: how many to keep, at least 1.
         best: name of a logged value to minimise; the network's weights at its minimum are kept as
-            `best.weights.h5`. None keeps no best.
+            `best.weights.h5`, which the network alone can load. None keeps no best.
+
+    Raises:
+        ValueError: `keep` below 1.
     """
 
     def __init__(self, folder, keep=3, best=None):
         super().__init__()
+        if keep < 1:
+            raise ValueError(f"keep must be at least 1, got {keep}")
         self.folder, self.keep, self.best = Path(folder), keep, best
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.restored_logs = {}  # of the epoch at whose end the restored checkpoint was saved
 
     def restore(self, objective):
         """Loads the newest intact checkpoint into a built and compiled objective.
 
         Returns:
-            Steps taken so far, 0 if there is no checkpoint to go on from.
+            Steps taken so far (skipped ones included), 0 if there is no checkpoint to go on from.
 
         Raises:
             ValueError: an intact checkpoint does not fit the objective (other network or
                 optimizer).
         """
-        objective.optimizer.build(objective.network.trainable_variables)
-        for path in reversed(self._weight_files()):
-            problem = self._problem(path)
-            if problem:
+        objective.build_optimizer()
+        for leftover in self.folder.iterdir():
+            if _LEFTOVER.fullmatch(leftover.name):
+                leftover.unlink()
+        files = self._weight_files()
+        for path in reversed(files):
+            try:
+                facts = _verified(path)
+            except ValueError as problem:
                 _LOG.warning("checkpoint %s %s: going on from the one before it", path, problem)
                 continue
-            try:
-                objective.load_weights(path)
-            except (ValueError, KeyError, OSError) as error:
-                raise ValueError(
-                    f"checkpoint {path} is intact but does not fit this run (other network or "
-                    f"optimizer?): start with another --workdir or the old flags. {error}"
-                ) from error
-            return int(objective.optimizer.iterations)
+            _load(objective, path, facts)
+            objective.steps_done, self.restored_logs = facts["step"], facts.get("logs", {})
+            return facts["step"]
+        if files:
+            _LOG.warning("no checkpoint in %s is intact: starting from step 0", self.folder)
+        objective.steps_done = 0
         return 0
 
     def on_epoch_end(self, epoch, logs=None):
         """Saves the objective, and the network if it is the best so far."""
-        logs = {name: float(value) for name, value in (logs or {}).items()}
-        step = int(self.model.optimizer.iterations)
-        path = self.folder / f"step_{step:08d}.weights.h5"
+        logs = plain_logs(logs)
+        path = self.folder / f"step_{self.step:08d}.weights.h5"
         _save(self.model, path)
-        facts = {"step": step, "sha256": _digest(path), "logs": logs}
-        _save_facts(path.with_suffix(".json"), facts)
-        if self.best and self.best in logs and logs[self.best] < self._best_so_far():
-            _save(self.model.network, self.folder / "best.weights.h5")
-            _save_facts(self.folder / "best.json", {**facts, "value": logs[self.best]})
-        for old in self._weight_files()[: -self.keep]:
-            old.with_suffix(".json").unlink(missing_ok=True)
-            old.unlink()
+        facts = {"step": self.step, "updates": update_count(self.model), "logs": logs}
+        _save_facts(path.with_suffix(".json"), {**facts, "sha256": _digest(path)})
+        value = logs.get(self.best)
+        if value is not None and value < self._best_so_far():
+            best = self.folder / "best.weights.h5"
+            with averaged(self.model):
+                _save(self.model.network, best)
+            facts |= {"sha256": _digest(best), "value": value}
+            _save_facts(best.with_name("best.json"), facts)
+        self._prune()
+
+    def _prune(self):
+        """Keeps the newest. A later step than now is a damaged one that the run went back from."""
+        files = self._weight_files()
+        past = [path for path in files if _step(path) <= self.step]
+        for path in set(files) - set(past[-self.keep :]):
+            path.unlink()
+            path.with_suffix(".json").unlink(missing_ok=True)
 
     def _weight_files(self):
-        return sorted(self.folder.glob("step_*.weights.h5"))
+        files = [path for path in self.folder.iterdir() if _NAME.fullmatch(path.name)]
+        return sorted(files, key=_step)
 
     def _best_so_far(self):
-        try:
-            return json.loads((self.folder / "best.json").read_text())["value"]
-        except (OSError, ValueError, KeyError):
-            return float("inf")
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            return float(json.loads((self.folder / "best.json").read_text())["value"])
+        return float("inf")
 
-    def _problem(self, path):
-        facts = path.with_suffix(".json")
-        if not facts.exists():
-            return "is half-written (its JSON file is missing)"
-        try:
-            expected = json.loads(facts.read_text())["sha256"]
-        except (ValueError, KeyError):
-            return "is damaged (its JSON file cannot be read)"
-        return None if expected == _digest(path) else "is damaged (its checksum is wrong)"
+
+def _step(path):
+    return int(_NAME.fullmatch(path.name)[1])
+
+
+def _verified(path):
+    """The facts of an intact checkpoint; ValueError says what is wrong with another."""
+    try:
+        facts = json.loads(path.with_suffix(".json").read_text())
+        expected, _ = facts["sha256"], int(facts["step"])
+    except FileNotFoundError:
+        raise ValueError("is half-written (its JSON file is missing)") from None
+    except (ValueError, KeyError, TypeError):
+        raise ValueError("is damaged (its JSON file cannot be read)") from None
+    if expected != _digest(path):
+        raise ValueError("is damaged (its checksum is wrong)")
+    return facts
+
+
+def _load(objective, path, facts):
+    try:
+        with warnings.catch_warnings():
+            # Keras leaves an optimizer with other variables as it is, and only warns.
+            warnings.filterwarnings("error", message="Skipping variable loading")
+            objective.load_weights(path)
+    except (ValueError, KeyError, OSError, UserWarning) as error:
+        raise ValueError(
+            f"checkpoint {path} is intact but does not fit this run (other network or optimizer?): "
+            f"start with another --workdir or the old flags. {error}"
+        ) from error
 
 
 def _save(model, path):
