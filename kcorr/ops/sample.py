@@ -85,11 +85,15 @@ def sample_points(image, points, border="zero"):
     inside = (x >= 0) & (x <= right) & (y >= 0) & (y <= bottom)
     if border == "edge":
         near = ops.isfinite(x) & ops.isfinite(y)
-        x, y = ops.clip(ops.where(near, x, 0.0), 0.0, right), ops.clip(
-            ops.where(near, y, 0.0), 0.0, bottom
+        x, y = (
+            ops.clip(ops.where(near, x, 0.0), 0.0, right),
+            ops.clip(ops.where(near, y, 0.0), 0.0, bottom),
         )
     else:
-        near = (x > -1) & (x < right + 1) & (y > -1) & (y < bottom + 1)
+        # At x >= w - 1 the weights of "authors" cancel, but for rounding, and normalising features
+        # to unit length would blow what is left of them up by as much as 1e6: so not near.
+        beyond = 0 if border == "authors" else 1
+        near = (x > -1) & (x < right + beyond) & (y > -1) & (y < bottom + beyond)
         x, y = ops.where(near, x, 0.0), ops.where(near, y, 0.0)
     first = ops.expand_dims(ops.arange(batch, dtype="int32") * (height * width), 1)
     columns = _corners(x, width, border)
