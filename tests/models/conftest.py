@@ -1,0 +1,20 @@
+"""The golden network, read once from a bundle that the tests write."""
+
+import pytest
+from _authors_truth import golden_weights
+from _bundle_writer import write_bundle
+
+
+@pytest.fixture(scope="session")
+def golden_prefix(tmp_path_factory):
+    """A sound bundle in a folder with a space in its name, like the released "KITTI 2015"."""
+    folder = tmp_path_factory.mktemp("checkpoints") / "KITTI 2015"
+    folder.mkdir()
+    return write_bundle(folder / "census_occlusion", golden_weights())
+
+
+@pytest.fixture(scope="session")
+def golden_network(golden_prefix):
+    from kcorr.models import from_authors_checkpoint
+
+    return from_authors_checkpoint(golden_prefix)
