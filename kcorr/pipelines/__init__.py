@@ -1,8 +1,24 @@
-"""tf.data: records in, dict batches out."""
+"""tf.data: records in, dict batches out.
 
-from kcorr.pipelines.augment import random_channel_order as random_channel_order
-from kcorr.pipelines.augment import random_colour as random_colour
-from kcorr.pipelines.augment import random_crop as random_crop
-from kcorr.pipelines.augment import random_flips as random_flips
+    pairs = pipelines.examples(source, seed=1)          # one dict an example, images uint8
+    pairs = pairs.map(lambda e: pipelines.random_flips(pipelines.random_crop(e, (192, 256))))
+    batches = pipelines.batches(pairs, 4)               # images float32 in [0, 1], prefetched
+
+Every random change is drawn from the example's own stateless seed, so that an example is a pure
+function of (record, seed): it does not depend on the number of threads or of workers.
+"""
+
 from kcorr.pipelines.batches import batches as batches
+from kcorr.pipelines.batches import with_common_crop_offset as with_common_crop_offset
+from kcorr.pipelines.colour import random_channel_order as random_channel_order
+from kcorr.pipelines.colour import random_colour as random_colour
+from kcorr.pipelines.colour import to_float as to_float
+from kcorr.pipelines.geometry import random_crop as random_crop
+from kcorr.pipelines.geometry import random_flips as random_flips
+from kcorr.pipelines.geometry import resize_example as resize_example
+from kcorr.pipelines.geometry import with_crop_offset as with_crop_offset
 from kcorr.pipelines.records import examples as examples
+from kcorr.pipelines.teacher import TEACHER as TEACHER
+from kcorr.pipelines.teacher import teacher_files as teacher_files
+from kcorr.pipelines.teacher import with_teacher as with_teacher
+from kcorr.pipelines.warps import warp_pair as warp_pair
