@@ -23,7 +23,7 @@ class UserError(Exception):
     """Something the user can mend; shown as one line, without a traceback."""
 
 
-def define_training_flags(steps, batch_size, learning_rate, size="192x256"):
+def define_training_flags(steps, batch_size, learning_rate, size="192x256", init=None):
     """Flags of every training recipe, with the recipe's own defaults."""
     flags.DEFINE_string("workdir", None, "where everything this run writes goes", required=True)
     flags.DEFINE_integer("steps", steps, "training steps", lower_bound=1)
@@ -132,34 +132,66 @@ def write_metrics(workdir, metrics):
         temporary.write_text(json.dumps(metrics, indent=1))
 
 
-def make_network():
-    """The network of --network and --dtype_policy, with the weights of --init."""
+def shrink_for_smoke():
+    """Makes the run so small that it takes seconds; it starts from nothing."""
+    FLAGS.steps, FLAGS.epoch_steps, FLAGS.batch_size = 4, 2, 2
+    FLAGS.size, FLAGS.init, FLAGS.progress = "64x96", None, False
+
+
+def make_network(init=None):
+    """The network of --network and --dtype_policy, with the weights of `init` (None: fresh)."""
     import keras
 
     from kcorr.models import build
 
     keras.utils.set_random_seed(FLAGS.seed)
     network = build(FLAGS.network, dtype=FLAGS.dtype_policy)
-    if FLAGS.init:
-        load_init(network, FLAGS.init)
+    if init:
+        load_init(network, init)
     return network
 
 
 def load_init(network, init):
-    """Loads --init into `network`; anything that does not fit is a `UserError`."""
-    if not Path(init).exists():
-        raise UserError(f"--init {init}: no such file")
+    """Loads `init` into `network`; anything that does not fit is a `UserError`."""
+    from kcorr.models import load
+
     try:
-        network.load_weights(init)
-    except (ValueError, OSError) as error:
+        weights = load(init, FLAGS.network).get_weights()
+        network.set_weights(weights)
+    except (ValueError, AttributeError) as error:
         first = str(error).strip().splitlines()[0]
-        raise UserError(f"--init {init} does not fit --network {FLAGS.network}: {first}") from error
+        raise UserError(f"{init} does not fit --network={FLAGS.network}: {first}") from error
+
+
+def adam(decay_steps, ema):
+    """Adam as the authors use it: 1e-8, and the learning rate halves every `decay_steps`."""
+    import keras
+
+    return keras.optimizers.Adam(
+        keras.optimizers.schedules.ExponentialDecay(
+            FLAGS.learning_rate, decay_steps, 0.5, staircase=True
+        ),
+        epsilon=1e-8,
+        use_ema=ema > 0,
+        ema_momentum=ema or 0.99,
+    )
+
+
+def finish(network, workdir, logs):
+    """Writes network.weights.h5 and metrics.json, and says where they are."""
+    from kcorr.io import atomic_write
+
+    with atomic_write(workdir / "network.weights.h5") as temporary:
+        network.save_weights(temporary, overwrite=True)
+    write_metrics(workdir, logs)
+    print(f"network: {workdir / 'network.weights.h5'}")
 
 
 def fit(
     objective,
     dataset_of_seed,
     workdir,
+    steps=None,
     callbacks=(),
     best="loss",
     validation=None,
@@ -176,6 +208,7 @@ def fit(
         dataset_of_seed: function of a seed that returns the endless training dataset; a resumed
             run gets a seed of its own, so that it does not see the same data again.
         workdir: path.
+        steps: training steps, default --steps.
         callbacks: more Keras callbacks.
         best: logged value that chooses `best.weights.h5`.
         validation: dataset evaluated after each epoch with the averaged weights, or None.
@@ -187,6 +220,8 @@ def fit(
     """
     from kcorr import objectives
 
+    steps = steps or FLAGS.steps
+
     if FLAGS.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise UserError("--tensorboard needs the package tensorboard: pip install tensorboard")
     checkpoints = objectives.Checkpoints(workdir / "checkpoints", best=best)
@@ -195,25 +230,25 @@ def fit(
     except ValueError as error:
         raise UserError(str(error).strip().splitlines()[0]) from error
     if done:
-        logging.info("going on from step %d of %d", done, FLAGS.steps)
-    if done >= FLAGS.steps:
+        logging.info("going on from step %d of %d", done, steps)
+    if done >= steps:
         objective.optimizer.finalize_variable_values(objective.network.trainable_variables)
         return checkpoints.restored_logs
-    epoch_steps = min(FLAGS.epoch_steps, FLAGS.steps)
+    epoch_steps = min(FLAGS.epoch_steps, steps)
     first = done // epoch_steps
-    watching = [objectives.JsonLines(workdir / "log.jsonl"), objectives.StopAt(FLAGS.steps)]
+    watching = [objectives.JsonLines(workdir / "log.jsonl"), objectives.StopAt(steps)]
     if validation is not None:
         watching.append(objectives.ValidateAverage())
     if sample is not None:
         watching.append(objectives.Pictures(workdir / "pictures", sample, draw))
     if FLAGS.tensorboard:
         watching.append(objectives.Board(workdir / "board", sample, draw))
-    with objectives.Progress(FLAGS.steps, terminal=None if FLAGS.progress else False) as progress:
+    with objectives.Progress(steps, terminal=None if FLAGS.progress else False) as progress:
         history = objective.fit(
             dataset_of_seed(_seed(FLAGS.seed, done)),
             steps_per_epoch=epoch_steps,
             initial_epoch=first,
-            epochs=first - (done - FLAGS.steps) // epoch_steps,
+            epochs=first - (done - steps) // epoch_steps,
             validation_data=validation,
             callbacks=[progress, *watching, *callbacks, checkpoints],
             verbose=0,

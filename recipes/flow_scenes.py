@@ -16,6 +16,9 @@ common.define_training_flags(steps=14000, batch_size=4, learning_rate=4e-4)
 flags.DEFINE_string("textures", None, "folder of pictures; default: the pip wheels' real pictures")
 flags.DEFINE_float("max_motion", 64.0, "largest motion in pixels", lower_bound=1.0)
 flags.DEFINE_integer("reuse", 3, "uses of a generated scene, each augmented anew", lower_bound=1)
+flags.DEFINE_integer(
+    "schedule_steps", None, "length of the learning rate's cosine; default --steps", lower_bound=1
+)
 flags.DEFINE_float("weight_decay", 1e-4, "of AdamW", lower_bound=0.0)
 flags.DEFINE_float("ema", 0.999, "momentum of the averaged weights", lower_bound=0, upper_bound=1)
 
@@ -26,19 +29,21 @@ def main():
     """Trains; writes the network to WORKDIR/network.weights.h5."""
     workdir = common.open_workdir()
     if FLAGS.smoke:
-        FLAGS.steps, FLAGS.epoch_steps, FLAGS.size, FLAGS.batch_size = 4, 2, "64x96", 2
+        common.shrink_for_smoke()
     import keras
 
     from kcorr.objectives import SupervisedFlow
 
-    objective = SupervisedFlow(common.make_network())
+    objective = SupervisedFlow(common.make_network(FLAGS.init))
     objective.build()
+    length = FLAGS.schedule_steps or FLAGS.steps
+    warmup = min(500, length // 10)
     schedule = keras.optimizers.schedules.CosineDecay(
         FLAGS.learning_rate * 0.05,
-        max(1, FLAGS.steps - min(500, FLAGS.steps // 10)),
+        length - warmup,
         alpha=0.01,
         warmup_target=FLAGS.learning_rate,
-        warmup_steps=min(500, FLAGS.steps // 10),
+        warmup_steps=warmup,
     )
     objective.compile(
         keras.optimizers.AdamW(
@@ -51,11 +56,7 @@ def main():
     )
     textures = load_textures()
     logs = common.fit(objective, lambda seed: dataset(textures, seed), workdir)
-    if FLAGS.ema:
-        objective.optimizer.finalize_variable_values(objective.network.trainable_variables)
-    objective.network.save_weights(workdir / "network.weights.h5")
-    common.write_metrics(workdir, {"steps": int(objective.optimizer.iterations), **logs})
-    print(f"network: {workdir / 'network.weights.h5'}")
+    common.finish(objective.network, workdir, logs)
 
 
 def load_textures():

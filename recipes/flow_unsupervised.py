@@ -1,0 +1,78 @@
+"""Flow from unlabelled frames, photometrically: stages A and B of DDFlow (Liu et al., AAAI 2019).
+
+Stage A compares brightness and handles no occlusion (`--brightness_steps`, for networks that start
+from nothing); stage B compares census transforms where the forward-backward check sees no
+occlusion. Starting from the shipped network (the default) stage A is not needed.
+
+    python -m recipes.flow_unsupervised --data_dir=my/video.mp4 --workdir=runs/mine
+    python -m recipes.flow_unsupervised --init= --brightness_steps=20000 --steps=60000 \
+        --workdir=runs/from_nothing
+    python -m recipes.flow_unsupervised --smoke --workdir=/tmp/unsupervised      # seconds
+
+The authors train A for 100k and B for 300k steps with batch 4 and Adam 1e-4, halved every 80k.
+"""
+
+from absl import flags
+
+from recipes import common, frames
+
+FLAGS = flags.FLAGS
+common.define_training_flags(steps=2000, batch_size=4, learning_rate=1e-4, init="ddflow")
+frames.define_flags()
+flags.DEFINE_integer("brightness_steps", 0, "steps of stage A before --steps", lower_bound=0)
+flags.DEFINE_enum("photometric", "census", ("census", "brightness"), "what stage B compares")
+flags.DEFINE_bool("occlusion", True, "leave hidden pixels out in stage B")
+flags.DEFINE_float("smoothness", 0.0, "weight of the smoothness; DDFlow has none", lower_bound=0.0)
+flags.DEFINE_enum("smoothness_order", "1", ("1", "2"), "1: constant motion, 2: affine motion")
+flags.DEFINE_integer("decay_steps", 80000, "the learning rate halves every so often", lower_bound=1)
+flags.DEFINE_float("ema", 0.99, "momentum of the averaged weights", lower_bound=0, upper_bound=1)
+
+
+def main():
+    """Trains; writes WORKDIR/network.weights.h5."""
+    workdir = common.open_workdir()
+    if FLAGS.smoke:
+        common.shrink_for_smoke()
+        FLAGS.brightness_steps = 2
+    network = common.make_network(FLAGS.init)
+    logs = train_stages(network, frames.open_pairs(), workdir)
+    common.finish(network, workdir, logs)
+
+
+def train_stages(network, source, workdir):
+    """Stage A, if wanted, and stage B: the network learns in place. Returns the last logs."""
+    if FLAGS.brightness_steps:
+        stage = {"photometric": "brightness", "occlusion": False}
+        train(network, source, workdir / "brightness", FLAGS.brightness_steps, **stage)
+    return train(
+        network,
+        source,
+        workdir,
+        FLAGS.steps,
+        photometric=FLAGS.photometric,
+        occlusion=FLAGS.occlusion,
+        smoothness=FLAGS.smoothness,
+        order=int(FLAGS.smoothness_order),
+    )
+
+
+def train(network, source, workdir, steps, **method):
+    """One stage: the network learns in place. Returns the last logs."""
+    from kcorr.objectives import UnsupervisedFlow
+
+    objective = UnsupervisedFlow(network, **method)
+    objective.build()
+    objective.compile(common.adam(FLAGS.decay_steps, FLAGS.ema), jit_compile=FLAGS.jit_compile)
+    size = common.training_size()
+    return common.fit(
+        objective,
+        lambda seed: frames.batches(source, seed, size),
+        workdir,
+        steps,
+        sample=frames.sample(source, size),
+        draw=frames.draw,
+    )
+
+
+if __name__ == "__main__":
+    common.run(main)

@@ -1,0 +1,105 @@
+"""What the recipes that learn from unlabelled frames share: the data and the pictures."""
+
+from absl import flags
+
+from recipes import common
+
+FLAGS = flags.FLAGS
+
+
+def define_flags():
+    """Flags of the data."""
+    flags.DEFINE_list(
+        "data_dir",
+        None,
+        "videos, folders of frames or folders of videos, comma-separated; default: the real "
+        "videos of the demo wheels",
+    )
+    flags.DEFINE_list("strides", ["1"], "distances of the two frames of a pair, mixed")
+    flags.DEFINE_enum("on_error", "raise", ("raise", "skip"), "what a broken picture does")
+    flags.DEFINE_enum("small", "error", ("error", "enlarge"), "what a picture below --size does")
+    flags.register_validator(
+        "strides",
+        lambda values: all(value.isdigit() and int(value) >= 1 for value in values),
+        "--strides takes whole numbers from 1, comma-separated",
+    )
+
+
+def open_pairs():
+    """The source of frame pairs of --data_dir and --strides."""
+    from kcorr.datasets import Concat, Scenes, demo_videos, open_source
+
+    if FLAGS.smoke and not FLAGS.data_dir:
+        return Scenes(size=common.training_size(), length=8, max_motion=4, photometric=0.2)
+    videos = demo_videos() if not FLAGS.data_dir else {}
+    # The animated film is left out: the default is to learn from what cameras saw.
+    paths = FLAGS.data_dir or [videos["cityCC0"], videos["bikes"], videos["carphone"]]
+    try:
+        return Concat([open_source(paths, int(stride)) for stride in FLAGS.strides])
+    except ValueError as error:
+        raise common.UserError(f"--data_dir: {error}") from error
+
+
+def batches(source, seed, size, keys=("image1", "image2"), crop=None):
+    """Endless batches of random crops of pairs, mirrored, with one of six orders of the colours.
+
+    Args:
+        source: of pairs.
+        seed: of everything random.
+        size: (height, width) of the crops.
+        keys: of the records.
+        crop: (height, width) of a student's crop inside them, None for none.
+    """
+    import functools
+
+    from kcorr import pipelines
+
+    changes = [
+        functools.partial(pipelines.random_crop, size=size, small=FLAGS.small),
+        pipelines.random_flips,
+        pipelines.random_channel_order,
+    ]
+    if crop:
+        changes.append(functools.partial(pipelines.with_crop_offset, size=crop))
+    stream = pipelines.examples(source, keys, seed=seed, on_error=FLAGS.on_error)
+    for change in changes:
+        stream = stream.map(change, num_parallel_calls=2)
+    return pipelines.batches(stream, FLAGS.batch_size)
+
+
+def sample(source, size):
+    """A fixed batch for the pictures that are drawn while the network learns."""
+    import numpy as np
+
+    picks = np.linspace(0, len(source) - 1, 2).astype(int)
+    records = [source[int(index)] for index in picks]
+    cut = {key: [_centre(record[key], size) for record in records] for key in ("image1", "image2")}
+    height, width = (min(image.shape[axis] for image in cut["image1"]) for axis in (0, 1))
+    return {
+        key: np.stack([_centre(image, (height, width)) for image in images]).astype("float32") / 255
+        for key, images in cut.items()
+    }
+
+
+def _centre(image, size):
+    top, left = (max(0, (have - want) // 2) for have, want in zip(image.shape, size, strict=False))
+    return image[top : top + size[0], left : left + size[1]]
+
+
+def draw(batch, output):
+    """{name: sheet}: frames, flow and the flow over the frame, a row for each example."""
+    import numpy as np
+
+    from kcorr import viz
+
+    scale = viz.flow_scale(*output["flow"])
+    sheet = []
+    for image1, image2, flow in zip(batch["image1"], batch["image2"], output["flow"], strict=True):
+        finite = np.nan_to_num(flow)
+        sheet += [
+            ("frame 1", image1),
+            ("frame 2", image2),
+            ("flow", viz.flow_to_color(flow, scale)),
+            ("what moves", viz.overlay(image1, finite, max_flow=scale)),
+        ]
+    return {"flow": viz.side_by_side(sheet, columns=4)}
