@@ -1,0 +1,66 @@
+"""The model card: what a served model is, in one JSON file beside it."""
+
+import datetime
+import hashlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import kcorr
+
+COORDINATES = (
+    "A pixel's centre sits at integer (x, y), (0, 0) is the top left pixel. The last axis of a "
+    "flow is (x, y); flow(p) = q - p in pixels of the images sent: what lies at p in image1 lies "
+    "at p + flow(p) in image2."
+)
+
+
+def model_card(name, network, signatures, training=None):
+    """The card as a dict of JSON values.
+
+    Args:
+        name: of the model.
+        network: built `keras.Model`, as exported.
+        signatures: {name: `kcorr.export.signatures.Signature`}.
+        training: dict of JSON values about how it was trained, or None.
+
+    Returns:
+        dict.
+    """
+    return {
+        "name": name,
+        "network": {
+            "class": type(network).__name__,
+            "config": getattr(network, "config", None) or network.get_config(),
+            "parameters": int(network.count_params()),
+            "dtype": network.compute_dtype,
+        },
+        "signatures": {
+            key: {"inputs": signature.inputs, "outputs": signature.outputs}
+            for key, signature in signatures.items()
+        },
+        "sizes": "any batch, height and width; below 16x16 padded inside by edge replication",
+        "coordinates": COORDINATES,
+        "training": training,
+        "variables_sha256": variables_sha256(network),
+        "versions": {
+            "kcorr": kcorr.__version__,
+            "keras": keras.__version__,
+            "tensorflow": tf.__version__,
+        },
+        "exported": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def variables_sha256(network):
+    """Digest of all variables: name, dtype, shape and little-endian bytes, in the network's order.
+
+    Two exports with the same digest and configuration compute the same function.
+    """
+    digest = hashlib.sha256()
+    for variable in network.variables:
+        value = np.asarray(variable.value)
+        digest.update(f"{variable.path} {value.dtype.name} {value.shape}\n".encode())
+        digest.update(np.ascontiguousarray(value.astype(value.dtype.newbyteorder("<"))).tobytes())
+    return digest.hexdigest()

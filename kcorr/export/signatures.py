@@ -1,0 +1,135 @@
+"""What a served flow network answers: its signatures as functions, with their description.
+
+A SavedModel's signature has fixed dtypes, so there is one entry for uint8 pictures
+(`serving_default`, what cameras and files give and a quarter of the bytes) and one for float32 in
+[0, 1] (`serving_float`). Batch, height and width are free, from 1x1 up.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from kcorr import schema
+from kcorr.ops import fb_occlusion
+
+SMALLEST = 16  # height and width that the networks take as they are
+
+_PIXELS = {
+    "uint8": {"dtype": "uint8", "shape": "b h w 3", "unit": "RGB, 0 to 255"},
+    "float32": {"dtype": "float32", "shape": "b h w 3", "unit": "RGB in [0, 1]"},
+}
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One entry of the SavedModel.
+
+    Attributes:
+        function: takes one tensor for each of `inputs`, in their order; returns a dict.
+        inputs: {name: {"dtype", "shape", "unit"}}, one-letter axes.
+        outputs: the same for what it returns.
+    """
+
+    function: Callable
+    inputs: dict
+    outputs: dict
+
+    @property
+    def specs(self):
+        """The `tf.TensorSpec` of each input; batch, height and width are free."""
+        return [
+            tf.TensorSpec([None, None, None, 3], entry["dtype"], name=name)
+            for name, entry in self.inputs.items()
+        ]
+
+
+def flow_signatures(network):
+    """All signatures of a two-frame flow network.
+
+    Args:
+        network: as `kcorr.models.DDFlowNet`: `net({"image1", "image2"}, backward=...)` gives
+            `flow` and `flow_backward`, and `net.pyramid(image)` the list of features.
+
+    Returns:
+        {name: `Signature`}: `serving_default` and `serving_float` (flow), `flow_and_occlusion`
+        (both directions), `features` (one image; `level_1`, `level_2`, ...).
+    """
+
+    def flow_of_uint8(image1, image2):
+        return flow(_unit_range(image1), _unit_range(image2))
+
+    def flow(image1, image2):
+        return _flows(network, image1, image2, backward=False)
+
+    def flow_and_occlusion(image1, image2):
+        flows = _flows(network, _unit_range(image1), _unit_range(image2), backward=True)
+        forward, backward = flows[schema.FLOW], flows[schema.FLOW_BACKWARD]
+        return {
+            **flows,
+            schema.OCCLUSION: fb_occlusion(forward, backward),
+            schema.OCCLUSION_BACKWARD: fb_occlusion(backward, forward),
+        }
+
+    def features(image):
+        # Convolutions with "same" padding take any size: nothing is padded here.
+        levels = network.pyramid(_unit_range(image))
+        return {f"level_{number}": level for number, level in enumerate(levels, start=1)}
+
+    both = {schema.IMAGE1: _PIXELS["uint8"], schema.IMAGE2: _PIXELS["uint8"]}
+    floats = {schema.IMAGE1: _PIXELS["float32"], schema.IMAGE2: _PIXELS["float32"]}
+    one_flow = _described(schema.FLOW)
+    all_maps = _described(
+        schema.FLOW, schema.FLOW_BACKWARD, schema.OCCLUSION, schema.OCCLUSION_BACKWARD
+    )
+    widths = enumerate(network.pyramid.widths, start=1)
+    levels = {
+        f"level_{number}": {
+            "dtype": "float32",
+            "shape": f"b ceil(h/{2**number}) ceil(w/{2**number}) {width}",
+            "unit": "features",
+        }
+        for number, width in widths
+    }
+    return {
+        "serving_default": Signature(flow_of_uint8, both, one_flow),
+        "serving_float": Signature(flow, floats, one_flow),
+        "flow_and_occlusion": Signature(flow_and_occlusion, both, all_maps),
+        "features": Signature(features, {"image": _PIXELS["uint8"]}, levels),
+    }
+
+
+def _described(*keys):
+    fields = {key: schema.FIELDS[key] for key in keys}
+    return {
+        key: {"dtype": field.dtype, "shape": field.shape, "unit": field.unit}
+        for key, field in fields.items()
+    }
+
+
+def _unit_range(image):
+    return tf.cast(image, tf.float32) / 255.0
+
+
+def _flows(network, image1, image2, backward):
+    """The network's full-size flows, each of them [b, h, w, 2], for images of any size."""
+    # Without this check two small images of different sizes would both be padded to 16x16, and
+    # 3 + 1 images would be halved into 2 + 2.
+    same = tf.debugging.assert_equal(
+        tf.shape(image1), tf.shape(image2), "image1 and image2 must have the same shape"
+    )
+    with tf.control_dependencies([same] if same is not None else []):
+        images = {schema.IMAGE1: _padded(image1), schema.IMAGE2: _padded(image2)}
+    outputs = network(images, training=False, backward=backward)
+    height, width = tf.unstack(tf.shape(image1)[1:3])
+    keys = (schema.FLOW, schema.FLOW_BACKWARD) if backward else (schema.FLOW,)
+    return {key: outputs[key][:, :height, :width] for key in keys}
+
+
+def _padded(image):
+    """Repeats the last row and column until both sides reach `SMALLEST`; else unchanged."""
+    for axis in (1, 2):
+        size = tf.shape(image)[axis]
+        index = tf.minimum(tf.range(tf.maximum(size, SMALLEST)), size - 1)
+        image = tf.gather(image, index, axis=axis)
+    return image

@@ -1,0 +1,113 @@
+"""A trained network as a SavedModel: signatures, warm-up requests, a model card, a new version.
+
+    python -m recipes.export --model=ddflow --directory=saved_models/ddflow
+    python -m recipes.export --model=runs/mine/network.weights.h5 --network=ddflow_small \\
+        --directory=saved_models/mine --training='{"data": "my frames", "steps": 20000}'
+    python -m recipes.export --smoke --workdir=/tmp/export      # a fresh network, seconds
+
+What was written is loaded again and asked; its flow must be the network's.
+"""
+
+import json
+import time
+
+from absl import flags
+
+from recipes import common
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("model", None, "what to export: .keras, .weights.h5 or a shipped name")
+flags.DEFINE_enum(
+    "network", None, common.NETWORKS, "whose weights a .weights.h5 holds; default: found by shape"
+)
+flags.DEFINE_string("directory", None, "the model's folder; versions 1, 2, ... lie in it")
+flags.DEFINE_integer(
+    "version", None, "number to write; default: one more than the highest there", lower_bound=1
+)
+flags.DEFINE_string("name", None, "name of the served model; default: the folder's name")
+flags.DEFINE_string("training", None, "JSON object about the training, for the model card")
+flags.DEFINE_string("workdir", None, "if given: flags.txt and metrics.json go there")
+flags.DEFINE_bool("smoke", False, "export a fresh ddflow_small into --workdir and check it")
+
+TOLERANCE = 1e-3  # pixels: a graph sums in another order than the eager network
+
+
+def _json_object(text):
+    try:
+        return text is None or isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
+
+
+flags.register_validator("training", _json_object, "--training is a JSON object: '{\"steps\": 9}'")
+flags.register_multi_flags_validator(
+    ["smoke", "workdir", "model", "directory"],
+    lambda given: given["workdir"] if given["smoke"] else given["model"] and given["directory"],
+    "give --model and --directory, or --smoke and --workdir",
+)
+
+
+def main():
+    """Exports, checks, and writes WORKDIR/metrics.json if there is a --workdir."""
+    workdir = common.open_workdir() if FLAGS.workdir else None
+    if FLAGS.smoke:
+        FLAGS.directory = str(workdir / "saved_model")
+    network = load_network()
+    from kcorr.export import export_flow
+
+    start = time.perf_counter()
+    try:
+        version = export_flow(
+            network,
+            FLAGS.directory,
+            version=FLAGS.version,
+            card=json.loads(FLAGS.training) if FLAGS.training else None,
+            name=FLAGS.name,
+        )
+    except (ValueError, OSError) as error:
+        raise common.UserError(str(error)) from error
+    metrics = {
+        "saved_model": str(version),
+        "seconds": round(time.perf_counter() - start, 2),
+        "bytes": sum(path.stat().st_size for path in version.rglob("*") if path.is_file()),
+        "largest_difference": largest_difference(network, version),
+    }
+    if workdir:
+        common.write_metrics(workdir, metrics)
+    print(
+        f"saved model: {version} ({metrics['bytes'] / 1e6:.1f} MB, {metrics['seconds']} s); its "
+        f"flow differs from the network's by at most {metrics['largest_difference']:.1e} px"
+    )
+    if metrics["largest_difference"] > TOLERANCE:
+        raise RuntimeError(f"{version} does not compute what the network computes")
+
+
+def load_network():
+    """The network of --model, or a fresh one for --smoke."""
+    from kcorr import models
+
+    if FLAGS.smoke:
+        return models.build("ddflow_small")
+    try:
+        return models.load(FLAGS.model, network=FLAGS.network)
+    except (ValueError, OSError) as error:
+        raise common.UserError(f"--model: {error}") from error
+
+
+def largest_difference(network, version):
+    """Largest |difference| in pixels between the exported flow and the network's, on noise."""
+    import numpy as np
+    import tensorflow as tf
+
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 1, 75, 101, 3), dtype=np.uint8)
+    serve = tf.saved_model.load(str(version)).signatures["serving_default"]
+    found = serve(image1=tf.constant(pixels[0]), image2=tf.constant(pixels[1]))["flow"]
+    first, second = np.float32(pixels) / 255
+    # As a graph, like the SavedModel: some samplers jump at pixel borders, so that another order
+    # of sums can show.
+    flow = tf.function(lambda images: network(images)["flow"])({"image1": first, "image2": second})
+    return float(np.abs(found - flow).max())
+
+
+if __name__ == "__main__":
+    common.run(main)
