@@ -177,14 +177,19 @@ def adam(decay_steps, ema):
     )
 
 
-def finish(network, workdir, logs):
-    """Writes network.weights.h5 and metrics.json, and says where they are."""
+def save_network(network, workdir):
+    """Writes WORKDIR/network.weights.h5; returns its path."""
     from kcorr.io import atomic_write
 
     with atomic_write(workdir / "network.weights.h5") as temporary:
         network.save_weights(temporary, overwrite=True)
+    return workdir / "network.weights.h5"
+
+
+def finish(network, workdir, logs):
+    """Writes network.weights.h5 and metrics.json, and says where they are."""
     write_metrics(workdir, logs)
-    print(f"network: {workdir / 'network.weights.h5'}")
+    print(f"network: {save_network(network, workdir)}")
 
 
 def fit(

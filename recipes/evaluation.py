@@ -61,7 +61,7 @@ def open_benchmark(name, data_dir=None, scales=(1.0,), scenes=50, size=(384, 512
 
 
 def network_method(network):
-    """`method(image1, image2) -> (flow, occlusion, seconds)` of a network; time is of the flow alone.
+    """`method(image1, image2) -> (flow, occlusion, seconds)`; the time is of the flow alone.
 
     The first picture of each size is run twice, so that building the graph is not timed.
     """

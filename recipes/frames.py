@@ -17,7 +17,7 @@ def define_flags():
     )
     flags.DEFINE_list("strides", ["1"], "distances of the two frames of a pair, mixed")
     flags.DEFINE_enum("on_error", "raise", ("raise", "skip"), "what a broken picture does")
-    flags.DEFINE_enum("small", "error", ("error", "enlarge"), "what a picture below --size does")
+    flags.DEFINE_enum("small", "resize", ("error", "resize"), "what a picture below --size does")
     flags.register_validator(
         "strides",
         lambda values: all(value.isdigit() and int(value) >= 1 for value in values),
