@@ -8,6 +8,7 @@ import sys
 import kcorr
 from kcorr.cli import convert, evaluate, export, flow, import_checkpoint
 from kcorr.cli.errors import CommandError, one_line
+from kcorr.cli.networks import quiet_logs
 
 COMMANDS = {
     "flow": flow,
@@ -76,13 +77,18 @@ def _run(top, args):
     if args.command is None:
         top.error(f"no command; expected one of {', '.join(COMMANDS)}")
     try:
-        args.run(args)
+        with quiet_logs():
+            args.run(args)
     except KeyboardInterrupt as interrupt:
         _say(args, f"interrupted{f'; {one_line(interrupt)}' if interrupt.args else ''}")
         return 128 + signal.SIGINT
     except BrokenPipeError:
         raise
     except Exception as error:
+        if _is_out_of_memory(error):
+            error = CommandError(
+                "not enough memory for pictures of this size; kcorr flow --max-side N needs less"
+            )
         if not _is_bad_input(error):
             raise
         _say(args, one_line(error))
@@ -96,6 +102,11 @@ def _is_bad_input(error):
         return True
     formats = sys.modules.get("kcorr.io")
     return formats is not None and isinstance(error, formats.FormatError)
+
+
+def _is_out_of_memory(error):
+    # TensorFlow's class by name: importing it would load TensorFlow.
+    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
 
 
 def _say(args, line):

@@ -68,12 +68,12 @@ def run(args):
     for files in _matched(args):
         _add(evaluation, files, args)
     result = evaluation.result()
-    print(_table(evaluation.images, result, "D1" if args.disparity else "Fl"))
     if args.json:
         from kcorr.io import atomic_write
 
         with atomic_write(args.json) as temporary:
             temporary.write_text(_as_json(evaluation.images, result, args.disparity))
+    print(_table(evaluation.images, result, "D1" if args.disparity else "Fl"))
 
 
 def _matched(args):

@@ -26,7 +26,8 @@ examples:
   kcorr flow street.mp4 -o out --frames 100:200 --max-side 640
   kcorr flow frames/ -o out --save flow,overlay"""
 
-KINDS = ("flow", "color", "occlusion", "warped", "overlay", "video")
+DEFAULT_KINDS = ("flow", "color", "occlusion", "warped", "overlay", "video")
+KINDS = (*DEFAULT_KINDS, "mask")
 _FORMATS = ("flo", "png", "npy", "pfm")
 _OF_SEQUENCES = ("stride", "frames", "fps", "damaged")
 
@@ -44,9 +45,10 @@ def add_arguments(parser):
     parser.add_argument(
         "--save",
         type=_kinds,
-        default=KINDS,
+        default=DEFAULT_KINDS,
         metavar="KIND,KIND",
-        help=f"what to write, of {', '.join(KINDS)} (default: all)",
+        help=f"what to write, of {', '.join(KINDS)}; mask is the occlusion in black and white "
+        "(default: all but mask)",
     )
     parser.add_argument(
         "--max-side",

@@ -17,11 +17,12 @@ def check_output_folder(path):
     while not os.path.lexists(existing) and existing != existing.parent:
         existing = existing.parent
     if not existing.is_dir():
-        raise CommandError(f"{path}: {existing} is a file; expected an output folder")
+        what = "is" if existing == path else f"{existing} is"
+        raise CommandError(f"{path}: {what} a file; expected a folder for the output")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise CommandError(
-            f"{path}: the folder {existing.absolute()} is not writable; expected an output folder "
-            "that can be written"
+            f"{path}: the folder {existing.absolute()} is not writable; expected one that is, "
+            "for the output"
         )
 
 
@@ -36,7 +37,7 @@ def make_output_folder(path):
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CommandError(
-            f"{path}: the output folder cannot be created ({error.strerror or error}); expected "
-            "one that can be written"
+            f"{path}: this folder cannot be created ({error.strerror or error}); expected one that "
+            "can, for the output"
         ) from error
     return Path(path)

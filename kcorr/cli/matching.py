@@ -32,7 +32,7 @@ def single(folder, suffixes):
     """
     files = listing(folder, suffixes)
     if not files:
-        raise CommandError(f"{folder}: no such file in it; expected {' '.join(suffixes)}")
+        raise CommandError(f"{folder}: holds no file to read; expected {' '.join(suffixes)}")
     for twins in files.values():
         if len(twins) > 1:
             raise CommandError(
@@ -59,7 +59,7 @@ def counterparts(folder, wanted, suffixes, what):
     there = listing(folder, suffixes)
     missing = [key for key in wanted if key not in there]
     if missing:
-        more = f" (and {len(missing) - 1} more are missing)" if len(missing) > 1 else ""
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         kinds = " ".join(suffixes)
         raise CommandError(
             f"{Path(folder, missing[0])}: no {what} for {wanted[missing[0]]}{more}; expected a "

@@ -1,6 +1,7 @@
 """Loads networks for commands, and keeps TensorFlow's start-up lines off the screen."""
 
 import contextlib
+import logging
 import os
 import sys
 import tempfile
@@ -72,3 +73,17 @@ def quiet_start():
             if failed:
                 noise.seek(0)
                 os.write(2, noise.read())
+
+
+@contextlib.contextmanager
+def quiet_logs():
+    """Keeps TensorFlow's Python warnings off stderr, where one line means one error."""
+    loggers = [logging.getLogger(name) for name in ("absl", "tensorflow")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -10,8 +10,8 @@ def save(paths, image, result, max_flow=None):
     """Writes the files of one pair.
 
     Args:
-        paths: {kind: path} of what to write, of flow, color, occlusion, warped, overlay. The
-            folders exist.
+        paths: {kind: path} of what to write, of flow, color, occlusion, warped, overlay,
+            mask. The folders exist.
         image: [h, w, 3], frame 1.
         result: of `kcorr.models.predict`.
         max_flow: see `kcorr.viz.flow_to_color`; None scales by this flow.
@@ -27,6 +27,7 @@ def save(paths, image, result, max_flow=None):
     draw = {
         "color": lambda: viz.flow_to_color(flow, max_flow),
         "occlusion": lambda: viz.occlusion_overlay(image, result["occlusion"]),
+        "mask": lambda: result["occlusion"] > 0,
         "warped": lambda: np.clip(result["warped"], 0, 1),
         "overlay": lambda: viz.overlay(image, flow, max_flow=max_flow),
     }
@@ -45,7 +46,7 @@ def save(paths, image, result, max_flow=None):
 
 def needs_backward(kinds):
     """Whether the flow from frame 2 to frame 1 is needed, which doubles the work."""
-    return "occlusion" in kinds
+    return "occlusion" in kinds or "mask" in kinds
 
 
 class Summary:

@@ -82,7 +82,7 @@ class _Graph(keras.Model):
     """`_infer` as a model, because Keras compiles models on every backend."""
 
     def __init__(self, network, backward):
-        super().__init__()
+        super().__init__(name="predictor")
         self.network, self.backward = network, backward
 
     def build(self, input_shape=None):

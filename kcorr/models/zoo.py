@@ -136,17 +136,18 @@ def _newest_version(directory):
 
 def _load_keras(path, dtype):
     if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path}: not a .keras file, or a damaged one; expected {_allowed()}")
+        raise ValueError(f"{path}: damaged, or not a .keras file; expected one that Keras saved")
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # zip, json, HDF5 and configuration: each raises its own
         raise ValueError(
-            f"{path}: cannot be read as a network ({_first_line(error)}); expected {_allowed()}"
+            f"{path}: damaged, or not a network of kcorr ({_first_line(error)}); expected a "
+            f".keras file of {' or '.join(sorted(NETWORKS))}"
         ) from error
     if "backward" not in inspect.signature(model.call).parameters:
         raise ValueError(
-            f"{path}: holds a {type(model).__name__}; expected a flow network, one of "
-            f"{', '.join(sorted(NETWORKS))}"
+            f"{path}: holds a {type(model).__name__}; expected a flow network such as "
+            f"{' or '.join(sorted(NETWORKS))}"
         )
     policy = keras.dtype_policies.get(dtype)
     if model.dtype_policy.name == policy.name:
@@ -197,7 +198,7 @@ def _stored_shapes(path):
             file.visititems(visit)
     except Exception as error:  # h5py: OSError, RuntimeError, KeyError
         raise ValueError(
-            f"{path}: not a .weights.h5 file, or a damaged one; expected {_allowed()}"
+            f"{path}: damaged, or not a .weights.h5 file; expected one that Keras saved"
         ) from error
     return shapes
 

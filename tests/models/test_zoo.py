@@ -1,0 +1,207 @@
+"""`kcorr.load`: what is read, what is refused, and in which words."""
+
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+from kcorr.models import build, load, zoo
+from kcorr.models.registry import NETWORKS
+
+
+@pytest.fixture(scope="module")
+def network():
+    return build("ddflow_small")
+
+
+@pytest.fixture(scope="module")
+def files(network, tmp_path_factory):
+    """A folder with net.keras and net.weights.h5."""
+    folder = tmp_path_factory.mktemp("zoo")
+    network.save(folder / "net.keras")
+    network.save_weights(folder / "net.weights.h5")
+    return folder
+
+
+def _same(first, second):
+    return all(
+        np.array_equal(a, b) for a, b in zip(first.get_weights(), second.get_weights(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("name", ["net.keras", "net.weights.h5"])
+def test_a_file_gives_the_network_back(network, files, name):
+    loaded = load(files / name)
+    assert loaded.get_config() == network.get_config()
+    assert _same(loaded, network)
+    images = {f"image{i}": np.full((1, 32, 32, 3), i / 2, "float32") for i in (1, 2)}
+    np.testing.assert_array_equal(loaded(images)["flow"], network(images)["flow"])
+
+
+@pytest.mark.parametrize("name", ["net.keras", "net.weights.h5"])
+def test_the_dtype_policy_is_the_callers(network, files, name):
+    loaded = load(str(files / name), dtype="mixed_bfloat16")
+    assert loaded.dtype_policy.name == "mixed_bfloat16"
+    assert {layer.compute_dtype for layer in loaded.pyramid.levels[0]} == {"bfloat16"}
+    assert _same(loaded, network)
+
+
+def test_weights_find_their_network(tmp_path):
+    for name in NETWORKS:
+        path = tmp_path / f"{name}.weights.h5"
+        original = build(name)
+        original.save_weights(path)
+        assert load(path).get_config() == original.get_config()
+        assert _same(load(path, network=name), original)
+
+
+def test_weights_that_fit_two_networks_ask_which(files, monkeypatch):
+    maker, config = NETWORKS["ddflow_small"]
+    monkeypatch.setitem(NETWORKS, "twin", (maker, {**config, "border": "edge"}))
+    with pytest.raises(ValueError, match="fits ddflow_small and twin; expected to be told which"):
+        load(files / "net.weights.h5")
+    assert load(files / "net.weights.h5", network="twin").border == "edge"
+
+
+def test_a_shipped_network_is_found_by_name(network, files, monkeypatch):
+    monkeypatch.setattr(zoo, "_WEIGHTS", files)
+    entry = zoo.Shipped("ddflow_small", "net.weights.h5", "for this test")
+    monkeypatch.setitem(zoo.SHIPPED, "planted", entry)
+    assert _same(load("planted"), network)
+    monkeypatch.setitem(zoo.SHIPPED, "lost", zoo.Shipped("ddflow_small", "lost.weights.h5", ""))
+    with pytest.raises(FileNotFoundError, match="the weights of 'lost' are missing from this"):
+        load("lost")
+
+
+def test_the_table_of_shipped_networks_makes_sense():
+    assert "ddflow" in zoo.SHIPPED
+    for entry in zoo.SHIPPED.values():
+        assert entry.network in NETWORKS and entry.file.endswith(".weights.h5")
+        assert entry.description
+
+
+def _text(folder, name):
+    (folder / name).write_text("not a model")
+
+
+def _truncated(folder, name, files):
+    data = (files / f"net{name.removeprefix('cut')}").read_bytes()
+    (folder / name).write_bytes(data[: len(data) * 2 // 3])
+
+
+def test_what_is_refused(files, tmp_path):
+    _text(tmp_path, "text.keras")
+    _text(tmp_path, "text.weights.h5")
+    _text(tmp_path, "model.pkl")
+    _truncated(tmp_path, "cut.keras", files)
+    _truncated(tmp_path, "cut.weights.h5", files)
+    with zipfile.ZipFile(tmp_path / "zip.keras", "w") as archive:
+        archive.writestr("notes.txt", "nothing")
+    dense = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    dense.save(tmp_path / "dense.keras")
+    dense.save_weights(tmp_path / "dense.weights.h5")
+    (tmp_path / "folder").mkdir()
+    allowed = (
+        "; expected ddflow (shipped), a .keras file, a .weights.h5 file or a SavedModel folder"
+    )
+    cases = {
+        "text.keras": "damaged, or not a .keras file; expected one that Keras saved",
+        "cut.keras": "damaged, or not a .keras file; expected one that Keras saved",
+        "zip.keras": "damaged, or not a network of kcorr (",
+        "dense.keras": "holds a Sequential; expected a flow network such as ddflow or ddflow_small",
+        "text.weights.h5": "damaged, or not a .weights.h5 file; expected one that Keras saved",
+        "cut.weights.h5": "damaged, or not a .weights.h5 file; expected one that Keras saved",
+        "dense.weights.h5": "its 2 arrays do not fit; expected exactly the parameters of ddflow or",
+        "model.pkl": f"not a model by its name{allowed}",
+        "folder": f"a folder without a SavedModel{allowed}",
+    }
+    for name, said in cases.items():
+        with pytest.raises(ValueError) as caught:
+            load(tmp_path / name)
+        message = str(caught.value)
+        assert message.startswith(f"{tmp_path / name}: {said}"), message
+        assert "\n" not in message
+    with pytest.raises(FileNotFoundError, match=r"none\.keras: no such file; expected ddflow"):
+        load(tmp_path / "none.keras")
+    with pytest.raises(ValueError, match=r"unknown model 'flownet'; expected ddflow \(shipped\)"):
+        load("flownet")
+    with pytest.raises(ValueError, match="unknown network 'pwc'; known are ddflow, ddflow_small"):
+        load(files / "net.weights.h5", network="pwc")
+    with pytest.raises(ValueError, match="its 98 arrays do not fit; expected exactly the param"):
+        load(files / "net.weights.h5", network="ddflow")
+
+
+def test_code_in_a_file_is_not_run(tmp_path):
+    """A .keras file may hold a pickled lambda; safe mode refuses it."""
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: x + 1)])
+    model.save(tmp_path / "code.keras")
+    with pytest.raises(ValueError, match=r"code\.keras: damaged, or not a network of kcorr"):
+        load(tmp_path / "code.keras")
+
+
+@pytest.mark.tensorflow_only
+class TestSavedModel:
+    """A folder is called like a network; each signature runs one direction."""
+
+    @pytest.fixture
+    def folder(self, tmp_path):
+        import tensorflow as tf
+
+        class Means(tf.Module):
+            """The flow is (mean of image1, mean of image2) times `factor`."""
+
+            def __init__(self, factor):
+                super().__init__()
+                self.factor = tf.Variable(factor)
+
+            @tf.function(
+                input_signature=[
+                    tf.TensorSpec([None, None, None, 3], "float32", name="image1"),
+                    tf.TensorSpec([None, None, None, 3], "float32", name="image2"),
+                ]
+            )
+            def serving_float(self, image1, image2):
+                means = [tf.reduce_mean(image, [1, 2, 3], True) for image in (image1, image2)]
+                flow = tf.concat(means, -1) * self.factor
+                return {"flow": flow + tf.zeros_like(image1[..., :2])}
+
+        for version, factor in ((2, 2.0), (10, 10.0)):
+            module = Means(factor)
+            signatures = {"serving_float": module.serving_float}
+            tf.saved_model.save(module, str(tmp_path / "net" / str(version)), signatures)
+        return tmp_path / "net"
+
+    def test_the_newest_version_runs_both_ways(self, folder):
+        images = {f"image{i}": np.full((1, 5, 7, 3), i / 10, "float32") for i in (1, 2)}
+        network = load(folder)
+        assert network.name == "net" and network.path == folder / "10"
+        assert list(network(images)) == ["flow"]
+        result = network(images, backward=True)
+        assert result["flow"].shape == (1, 5, 7, 2)
+        np.testing.assert_allclose(result["flow"][0, 0, 0], [1, 2], rtol=1e-5)
+        np.testing.assert_allclose(result["flow_backward"][0, 0, 0], [2, 1], rtol=1e-5)
+
+    def test_one_version_can_be_named(self, folder):
+        images = {f"image{i}": np.full((1, 5, 7, 3), i / 10, "float32") for i in (1, 2)}
+        flow = load(folder / "2")(images)["flow"]
+        np.testing.assert_allclose(flow[0, 0, 0], [0.2, 0.4], rtol=1e-5)
+
+    def test_it_predicts_pictures_compiled_or_not(self, folder):
+        from kcorr.models import Predictor, predict
+
+        network = load(folder)
+        image = np.full((20, 24, 3), 51, np.uint8)
+        np.testing.assert_allclose(predict(network, image, image)["flow"], 2, rtol=1e-5)
+        np.testing.assert_allclose(Predictor(network)(image, image)["flow"], 2, rtol=1e-5)
+
+    def test_damaged_and_foreign_ones_are_refused(self, folder):
+        import tensorflow as tf
+
+        (folder / "10" / "saved_model.pb").write_bytes(b"nonsense")
+        with pytest.raises(ValueError, match="no SavedModel with the signature 'serving_float'"):
+            load(folder)
+        foreign = folder.parent / "foreign"
+        tf.saved_model.save(tf.Module(), str(foreign))
+        with pytest.raises(ValueError, match="no SavedModel with the signature 'serving_float'"):
+            load(foreign)
