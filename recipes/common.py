@@ -92,10 +92,10 @@ def run(main):
     def guarded(argv):
         if len(argv) > 1:
             raise app.UsageError(f"unexpected argument {argv[1]!r}: options start with --")
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
         code = 0
         try:
+            start_tensorflow()
             main()
         except (UserError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
             print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
@@ -111,6 +111,15 @@ def run(main):
         os._exit(code)
 
     app.run(guarded)
+
+
+def start_tensorflow():
+    """Imports TensorFlow without its start-up lines; its warnings about retracing are not ours."""
+    from kcorr.cli.networks import quiet_start
+
+    with quiet_start():
+        import tensorflow  # noqa: F401
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 def open_workdir():

@@ -35,15 +35,20 @@ common.check_choices("scales", ("1", "1.0", "0.5", "0.25"))
 common.check_size("scene_size")
 
 
+def _tree_is_named(given):
+    trees = set(given["data"]) - {"motorcycle", "scenes"}
+    return not trees or (len(trees) == 1 and given["data_dir"])
+
+
+flags.register_multi_flags_validator(
+    ["data", "data_dir"], _tree_is_named, "--data_dir must name the tree of the one benchmark"
+)
+
+
 def main():
     """Prints the table; writes metrics.json and pictures/."""
     if FLAGS.smoke:
         FLAGS.data, FLAGS.scenes, FLAGS.scene_size = ["scenes"], 2, "64x96"
-    trees = [name for name in FLAGS.data if name not in ("motorcycle", "scenes")]
-    if len(trees) > 1 or (trees and FLAGS.data_dir is None):
-        raise common.UserError(
-            f"--data={','.join(FLAGS.data)}: --data_dir must name the tree of one benchmark"
-        )
     sources = {}
     for name in FLAGS.data:
         sources |= evaluation.open_benchmark(

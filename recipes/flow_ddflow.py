@@ -26,23 +26,31 @@ flags.DEFINE_integer("student_steps", None, "steps of the student; default --ste
 flags.DEFINE_string("crop", None, "the student's crop, HEIGHTxWIDTH; default 3/4 of --size")
 flags.DEFINE_float("distillation", 1.0, "weight of the distillation", lower_bound=0.0)
 flags.DEFINE_bool("precompute", False, "write the teacher's flow to files first")
-flags.register_validator(
-    "crop",
-    lambda text: text is None or common.parse_size(text) is not None,
-    "--crop must be HEIGHTxWIDTH, at least 16x16",
+
+
+def _crop_fits(given):
+    if given["crop"] is None:
+        return True
+    crop, size = common.parse_size(given["crop"]), common.parse_size(given["size"])
+    return crop is not None and size is not None and crop[0] <= size[0] and crop[1] <= size[1]
+
+
+flags.register_multi_flags_validator(
+    ["crop", "size"], _crop_fits, "--crop must be HEIGHTxWIDTH, at least 16x16, within --size"
+)
+flags.register_multi_flags_validator(
+    ["stage", "teacher"],
+    lambda given: given["stage"] != "student" or given["teacher"],
+    "--stage=student needs --teacher, the weights of a trained teacher",
 )
 
 
 def main():
     """Trains; writes WORKDIR/teacher/network.weights.h5 and WORKDIR/network.weights.h5."""
-    if FLAGS.stage == "student" and not FLAGS.teacher:
-        raise common.UserError("--stage=student needs --teacher, the weights of a trained teacher")
     workdir = common.open_workdir()
     if FLAGS.smoke:
         common.shrink_for_smoke()
     size, crop = common.training_size(), student_crop()
-    if crop[0] > size[0] or crop[1] > size[1]:
-        raise common.UserError(f"--crop={FLAGS.crop} does not fit into --size={FLAGS.size}")
     source = frames.open_pairs()
     teacher = common.make_network(FLAGS.teacher if FLAGS.stage == "student" else FLAGS.init)
     if FLAGS.stage != "student":
