@@ -13,6 +13,7 @@ from kcorr.datasets.folders import FrameFolder
 from kcorr.datasets.kitti import KITTI2012, KITTI2015, SELFLOW_VALIDATION, KITTIMultiView
 from kcorr.datasets.motorcycle import Motorcycle
 from kcorr.datasets.natural import natural_key
+from kcorr.datasets.scenes import Scenes
 from kcorr.datasets.sintel import Sintel
 from kcorr.datasets.source import Concat, Pairs, Source, Subset
 from kcorr.datasets.video import VideoFrames, video_pairs
@@ -28,6 +29,7 @@ __all__ = [
     "KITTIMultiView",
     "Motorcycle",
     "Pairs",
+    "Scenes",
     "Sintel",
     "Source",
     "Subset",

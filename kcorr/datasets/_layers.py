@@ -52,14 +52,6 @@ class Layer:
         """A^-1: positions of frame 2 to u."""
         return _affine(self.inverse, x, y, self.centre + self.shift, self.centre)
 
-    def flow(self, window, x, y):
-        """Flow of the pixels of `window`, whose u is (x, y): float32 [h, w, 2]."""
-        rows, columns = window
-        moved_x, moved_y = self.move(x, y)
-        moved_x = moved_x - np.arange(columns.start, columns.stop, dtype=np.float32)[None, :]
-        moved_y = moved_y - np.arange(rows.start, rows.stop, dtype=np.float32)[:, None]
-        return np.stack([moved_x, moved_y], axis=-1)
-
     def alpha(self, x, y):
         """Coverage in [0, 1] at positions on u; the outline is where it crosses 0.5."""
         if self.blob is None:
@@ -77,16 +69,12 @@ class Layer:
         distance = (border - np.hypot(across, down)) * np.float32(self.blob["softness"])
         return np.clip(distance + 0.5, 0, 1)
 
-    def paint(self, canvas, x, y, alpha):
-        """Draws the layer over `canvas` float32 [h, w, 3] in place."""
-        place, centre, origin = self.place, self.centre, self.origin
-        colours = self.texture.sample(*_affine(place, x, y, centre, origin))
+    def colours(self, x, y):
+        """Colours float32 [3, n], about 0..255, at positions x, y (float32 [n]) on u."""
+        colours = self.texture.sample(*_affine(self.place, x, y, self.centre, self.origin))
         colours *= self.gain
-        colours += self.offset
-        if self.blob is None:
-            canvas[...] = colours
-        else:
-            canvas += (colours - canvas) * alpha[..., None]
+        colours += self.offset[:, None]
+        return colours
 
     def window_first(self):
         """Slices of frame 1 that the layer can touch, None if it touches nothing."""
@@ -201,13 +189,15 @@ def _shift(rng, max_motion):
     angle = rng.uniform(-np.pi, np.pi)
     if rng.random() < 0.35:  # cameras mostly pan sideways
         angle = rng.normal(0, 0.05) + np.pi * rng.integers(2)
-    length = np.exp(rng.uniform(np.log(0.3), np.log(max_motion)))
+    length = np.exp(rng.uniform(np.log(min(0.3, max_motion / 2)), np.log(max_motion)))
     return length * np.array([np.cos(angle), np.sin(angle)])
 
 
 def _field(rng, size, waves=4):
     """A smooth displacement as a sum of products of waves, at most a few pixels."""
     strength = np.exp(rng.uniform(np.log(0.05), np.log(1.5)))
+    # Waves are as long as the frame; in small frames as many pixels would fold the layer over.
+    strength *= min(1.0, max(size) / 192)
     amplitudes = rng.normal(0, strength, (waves, 2)).astype(np.float32)
     fields = []
     for extent in size:

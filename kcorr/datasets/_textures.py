@@ -7,12 +7,15 @@ class Texture:
     """A picture that can be sampled anywhere; outside it is mirrored.
 
     Args:
-        image: uint8 [h, w, 3]. It is kept as one 32-bit word a pixel, so that a corner of the
-            bilinear look-up is one gather.
+        image: uint8 [h, w, 3] of any size. It is kept as one 32-bit word a pixel, so that a corner
+            of the bilinear look-up is one gather.
+
+    Raises:
+        ValueError: another dtype or shape, or no pixel.
     """
 
     def __init__(self, image):
-        if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8:
+        if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8 or not image.size:
             raise ValueError(
                 f"a texture must be a uint8 picture [h, w, 3], got {image.dtype} {image.shape}"
             )
@@ -22,29 +25,27 @@ class Texture:
         self.words = padded.view(np.uint32).reshape(-1)
 
     def sample(self, x, y):
-        """Bilinear colours float32 [..., 3] in 0..255 at pixel positions x, y (float32 [...])."""
+        """Bilinear colours float32 [3, n] in 0..255 at pixel positions x, y (float32 [n])."""
         floor_x, floor_y = np.floor(x), np.floor(y)
-        wx, wy = (x - floor_x)[..., None], (y - floor_y)[..., None]
-        left, top = floor_x.astype(np.int32), floor_y.astype(np.int32)
-        columns = [_mirrored(left, self.width), _mirrored(left + 1, self.width)]
-        rows = [
-            _mirrored(top, self.height) * self.width,
-            _mirrored(top + 1, self.height) * self.width,
-        ]
-        corners = [[self._colours(row + column) for column in columns] for row in rows]
-        upper = corners[0][0] + (corners[0][1] - corners[0][0]) * wx
-        lower = corners[1][0] + (corners[1][1] - corners[1][0]) * wx
-        return upper + (lower - upper) * wy
-
-    def _colours(self, index):
-        words = np.take(self.words, index)
-        return words.view(np.uint8).reshape(*index.shape, 4)[..., :3].astype(np.float32)
+        right, down = x - floor_x, y - floor_y
+        columns = [_mirrored(floor_x + step, self.width) for step in (0, 1)]
+        rows = [_mirrored(floor_y + step, self.height) * self.width for step in (0, 1)]
+        colours = np.zeros((3, *x.shape), np.float32)
+        for row, weight_y in zip(rows, (1 - down, down), strict=True):
+            for column, weight_x in zip(columns, (1 - right, right), strict=True):
+                words = np.take(self.words, row + column).view(np.uint8)
+                weight = weight_x * weight_y
+                # One channel at a time: numpy is slow where the last axis has only three numbers.
+                for channel in range(3):
+                    colours[channel] += words[channel::4] * weight
+        return colours
 
 
-def _mirrored(index, size):
-    """Reflects any integer index into 0..size-1: ... 1 0 | 0 1 2 ... | n-1 n-2 ..."""
-    index = np.remainder(index, 2 * size)
-    return np.minimum(index, 2 * size - 1 - index)
+def _mirrored(position, size):
+    """Reflects whole numbers (float32) into 0..size-1: ... 1 0 | 0 1 2 ... | n-1 n-2 ..."""
+    # Float arithmetic is exact here, and several times faster than the remainder of integers.
+    position = position - np.floor(position / (2 * size)) * (2 * size)
+    return np.minimum(position, 2 * size - 1 - position).astype(np.int32)
 
 
 def noise_texture(rng, size=256):

@@ -25,10 +25,11 @@ class Scenes:
         size: (height, width) of the frames.
         length: number of scenes.
         seed: scenes of different seeds have nothing in common but the textures.
-        max_motion: largest motion of a layer, in pixels; magnitudes are log-uniform.
+        max_motion: largest shift of a layer's centre, in pixels; magnitudes are log-uniform.
+            Turning, stretching and bending come on top: some pixels at the frame's border.
         layers: (fewest, most) blobs in front of the background.
-        photometric: strength of the brightness, contrast, gamma and noise differences between
-            the frames; 0 turns them off (frame 2 is then exactly a moved frame 1).
+        photometric: strength of the brightness, contrast and noise differences between the frames;
+            0 turns them off (frame 2 is then exactly a moved frame 1).
         noise_share: share of layers with a procedural texture although images are given.
 
     A record holds image1, image2 (uint8), flow, valid (all 1: flow is known everywhere, hidden
@@ -96,35 +97,59 @@ class Scenes:
         return self.textures[int(rng.integers(len(self.textures)))]
 
     def _render_first(self, layers):
-        height, width = self.size
-        image = np.empty((height, width, 3), np.float32)
-        owner = np.zeros((height, width), np.int32)
-        flow = np.empty((height, width, 2), np.float32)
-        for depth, layer in enumerate(layers):
-            window = layer.window_first()
-            if window is None:
-                continue
-            x, y = layer.deformed(window)
-            alpha = layer.alpha(x, y)
-            layer.paint(image[window], x, y, alpha)
+        canvas, owner, flow = self._planes(3), self._planes(1, np.int32), self._planes(2)
+        columns, rows = (axis.reshape(-1) for axis in _pixels(self._whole()))
+        windows = [layer.window_first() for layer in layers]
+        for depth, where, x, y, alpha in self._seen(layers, windows, Layer.deformed):
+            _blend(canvas, where, layers[depth].colours(x, y), alpha)
             mine = alpha >= 0.5
-            owner[window][mine] = depth
-            flow[window][mine] = layer.flow(window, x, y)[mine]
-        return image, owner, flow
+            where = where[mine]
+            moved_x, moved_y = layers[depth].move(x[mine], y[mine])
+            owner[0, where] = depth
+            flow[0, where] = moved_x - columns[where]
+            flow[1, where] = moved_y - rows[where]
+        return self._picture(canvas), owner.reshape(self.size), self._picture(flow)
 
     def _render_second(self, layers):
-        image = np.empty((*self.size, 3), np.float32)
-        for layer in layers:
-            window = layer.window_second()
-            if window is None:
+        canvas = self._planes(3)
+        windows = [layer.window_second() for layer in layers]
+        for depth, where, x, y, alpha in self._seen(layers, windows, _undone):
+            _blend(canvas, where, layers[depth].colours(x, y), alpha)
+        return self._picture(canvas)
+
+    def _seen(self, layers, windows, positions):
+        """What is seen of each layer, back to front: (depth, flat indices, x, y, alpha).
+
+        Pixels under an opaque pixel of a nearer layer are left out, so that each pixel's texture is
+        looked up hardly more than once.
+        """
+        indices = np.arange(self.size[0] * self.size[1]).reshape(self.size)
+        covered = np.zeros(self.size, bool)
+        parts = []
+        for depth in reversed(range(len(layers))):
+            if windows[depth] is None:
                 continue
-            x, y = layer.undo(*_pixels(window))
-            layer.paint(image[window], x, y, layer.alpha(x, y))
-        return image
+            x, y = positions(layers[depth], windows[depth])
+            alpha = layers[depth].alpha(x, y)
+            under = covered[windows[depth]]
+            seen = (alpha > 0) & ~under
+            parts.append((depth, indices[windows[depth]][seen], x[seen], y[seen], alpha[seen]))
+            under |= alpha >= 1
+        return parts[::-1]
+
+    def _whole(self):
+        return slice(0, self.size[0]), slice(0, self.size[1])
+
+    def _planes(self, count, dtype=np.float32):
+        # Planes of single numbers: numpy is slow where the last axis has two or three.
+        return np.zeros((count, self.size[0] * self.size[1]), dtype)
+
+    def _picture(self, planes):
+        return np.ascontiguousarray(planes.T).reshape(*self.size, -1)
 
     def _hidden(self, layers, owner, flow):
         height, width = self.size
-        columns, rows = _pixels((slice(0, height), slice(0, width)))
+        columns, rows = _pixels(self._whole())
         x, y = columns + flow[..., 0], rows + flow[..., 1]
         hidden = (x < 0) | (x > width - 1) | (y < 0) | (y > height - 1)
         for depth, layer in enumerate(layers[1:], start=1):
@@ -158,6 +183,18 @@ class _Names(Sequence):
         if not 0 <= index < self.length:
             raise IndexError(f"name {index} of {self.length}")
         return f"scene_{self.seed}_{index:07d}"
+
+
+def _blend(canvas, where, colours, alpha):
+    """Lays colours [3, n] over the pixels `where` of `canvas` [3, h * w], in place."""
+    for plane, colour in zip(canvas, colours, strict=True):
+        under = plane[where]
+        plane[where] = under + (colour - under) * alpha
+
+
+def _undone(layer, window):
+    """Positions on u of the pixels of frame 2."""
+    return layer.undo(*_pixels(window))
 
 
 def _pixels(window):
