@@ -81,6 +81,7 @@ def test_the_printed_call_gives_the_recorded_numbers(rows, call):
     import tensorflow as tf
 
     printed = [(theirs, ours) for theirs, ours in rows if theirs.startswith(call)]
+    assert printed, f"no row for {call}...)"
     for theirs, ours in printed:
         for tensors, others, recording in RECORDINGS[call]:
             if isinstance(recording, tuple):
