@@ -17,7 +17,7 @@ def found():
     search = [str(tests.parents[1]), str(tests), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(search)}
     done = subprocess.run(
-        [sys.executable, str(PROGRAM)], env=environment, capture_output=True, text=True, timeout=400
+        [sys.executable, str(PROGRAM)], env=environment, capture_output=True, text=True, timeout=550
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
@@ -26,17 +26,13 @@ def found():
 @pytest.mark.parametrize(
     "case, updates, skipped",
     [
-        ("plain", 8, 0),
-        ("clipped", 8, 0),
-        ("last batch smaller and uneven", 6, 0),
+        ("clipped, last batch uneven", 6, 0),
         ("bad example", 6, 1),  # the step is skipped on both replicas, and counted once
-        ("float16", 8, 0),
         ("float16, bad example", 6, 1),
     ],
 )
 def test_two_replicas_equal_one_device(found, case, updates, skipped):
     result = found[case]
-    # The logs of replicas do not show validation of one device exactly: sums in another order.
     tolerance = 2e-3 if "float16" in case else 2e-6
     assert result["state"] < tolerance and result["logs"] < tolerance
     assert result["counters"] == [[updates, skipped, skipped]] * 2
