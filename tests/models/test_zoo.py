@@ -35,8 +35,6 @@ def test_a_file_gives_the_network_back(network, files, name):
     loaded = load(files / name)
     assert loaded.get_config() == network.get_config()
     assert _same(loaded, network)
-    images = {f"image{i}": np.full((1, 32, 32, 3), i / 2, "float32") for i in (1, 2)}
-    np.testing.assert_array_equal(loaded(images)["flow"], network(images)["flow"])
 
 
 @pytest.mark.parametrize("name", ["net.keras", "net.weights.h5"])
@@ -52,8 +50,9 @@ def test_weights_find_their_network(tmp_path):
         path = tmp_path / f"{name}.weights.h5"
         original = build(name)
         original.save_weights(path)
-        assert load(path).get_config() == original.get_config()
-        assert _same(load(path, network=name), original)
+        loaded = load(path)
+        assert loaded.get_config() == original.get_config()
+        assert _same(loaded, original)
 
 
 def test_weights_that_fit_two_networks_ask_which(files, monkeypatch):
