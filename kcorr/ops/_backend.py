@@ -5,6 +5,8 @@ plain branch is written in keras.ops (or in the backend's own scatter), so that 
 runs under `KERAS_BACKEND=jax` too.
 """
 
+import math
+
 import keras
 from keras import ops
 
@@ -23,11 +25,14 @@ else:
 def resize_bilinear(image, size, align_corners):
     """Bilinear resize of `image` [b, h, w, c] to `size` (rows, columns), dynamic sizes allowed.
 
-    TensorFlow's own kernel is used for float32, because it is several times faster than gathers and
-    has a gradient and an XLA kernel; it returns float32 only, so other types take the plain way.
-    (`keras.ops.image.resize` refuses dynamic sizes in Keras 3.14.1 to 3.15.1.)
+    TensorFlow's own kernel is used for float32 where it is right, because it is several times
+    faster than gathers and has a gradient. With half-pixel centres XLA's version of it (2.21) takes
+    a wrong pixel where a position is an integer but for rounding (5 to 9 pixels, the fifth), so it
+    is only used for sizes whose ratio has no rounding. The kernel returns float32 only; other types
+    take the plain way. (`keras.ops.image.resize` refuses dynamic sizes in Keras 3.14.1 to 3.15.1.)
     """
-    if TENSORFLOW and image.dtype == "float32":
+    exact = align_corners or all(map(_exact_ratio, image.shape[1:3], size))
+    if TENSORFLOW and image.dtype == "float32" and exact:
         return tf.raw_ops.ResizeBilinear(
             images=image,
             size=tf.cast(tf.stack(list(size)), tf.int32),
@@ -37,6 +42,14 @@ def resize_bilinear(image, size, align_corners):
     for axis in (1, 2):
         image = _lerp_axis(image, axis, size[axis - 1], align_corners)
     return image
+
+
+def _exact_ratio(old, new):
+    """Whether both sizes are known and old / new has a power of two as its denominator."""
+    if not (isinstance(old, int) and isinstance(new, int)):
+        return False
+    denominator = new // math.gcd(old, new)
+    return denominator & (denominator - 1) == 0
 
 
 def source_positions(old, new, align_corners):
@@ -49,12 +62,17 @@ def source_positions(old, new, align_corners):
 
 
 def _lerp_axis(image, axis, new, align_corners):
-    old = ops.shape(image)[axis]
-    position = source_positions(old, new, align_corners)
-    position = ops.clip(position, 0.0, ops.cast(old - 1, "float32"))
-    low = ops.cast(ops.floor(position), "int32")
-    weight = ops.cast(position - ops.floor(position), image.dtype)
-    weight = ops.reshape(weight, [-1] + [1] * (3 - axis))
+    # Integers: XLA may evaluate one float expression twice with different roundings, once for the
+    # pixel and once for its weight, which must not disagree on what lies below the position.
+    old, new = ops.cast(ops.shape(image)[axis], "int32"), ops.cast(new, "int32")
+    index = ops.arange(new, dtype="int32")
+    if align_corners:
+        place, unit = index * (old - 1), ops.maximum(new - 1, 1)
+    else:
+        place, unit = (2 * index + 1) * old - new, 2 * new
+    low = ops.clip(place // unit, 0, old - 1)
+    weight = ops.cast(place - low * unit, image.dtype) / ops.cast(unit, image.dtype)
+    weight = ops.reshape(ops.clip(weight, 0, 1), [-1] + [1] * (3 - axis))
     first = ops.take(image, low, axis=axis)
     second = ops.take(image, ops.minimum(low + 1, old - 1), axis=axis)
     return first + (second - first) * weight

@@ -34,7 +34,8 @@ def local_correlation(first, second, radius=4, dilation=1, normalise="none"):
         <first(y, x), second(y + dy * dilation, x + dx * dilation)>, 0 where that lies outside.
 
     Raises:
-        ValueError: negative radius, dilation below 1, unknown `normalise`, or not four axes.
+        ValueError: negative radius, dilation below 1, unknown `normalise`, or not two equal shapes
+            of four axes.
 
     Source: Sun et al., PWC-Net, CVPR 2018, eq. 2; channel order and "cosine": Liu et al., DDFlow,
     AAAI 2019 (released code).
@@ -42,10 +43,10 @@ def local_correlation(first, second, radius=4, dilation=1, normalise="none"):
     first, second = ops.convert_to_tensor(first), ops.convert_to_tensor(second)
     if radius < 0 or dilation < 1:
         raise ValueError(f"need radius >= 0 and dilation >= 1, got {radius} and {dilation}")
-    if len(first.shape) != 4 or len(second.shape) != 4:
+    shapes = tuple(first.shape), tuple(second.shape)
+    if len(shapes[0]) != 4 or len(shapes[1]) != 4 or _differ(*shapes):
         raise ValueError(
-            f"local_correlation expects two [b, h, w, c], got {tuple(first.shape)} and "
-            f"{tuple(second.shape)}"
+            f"local_correlation expects two equal [b, h, w, c], got {shapes[0]} and {shapes[1]}"
         )
     dtype = geometry_dtype(first, second)
     first, second = ops.cast(first, dtype), ops.cast(second, dtype)
@@ -94,10 +95,12 @@ def _normalised(first, second, normalise):
     if normalise == "mean":
         return first * (1.0 / first.shape[-1]), second
     if normalise != "none":
-        raise ValueError(
-            f"normalise must be one of {', '.join(NORMALISATIONS)}, got {normalise!r}"
-        )
+        raise ValueError(f"normalise must be one of {', '.join(NORMALISATIONS)}, got {normalise!r}")
     return first, second
+
+
+def _differ(shape, other):
+    return any(a != b for a, b in zip(shape, other, strict=True) if None not in (a, b))
 
 
 def _sizes(tensor):
@@ -126,9 +129,7 @@ class _Band:
     def _tiles_of_first(self, first):
         first = ops.pad(first, [[0, 0], [0, 0], [0, self.full - self.width], [0, 0]])
         first = ops.transpose(first, [1, 0, 2, 3])
-        return ops.reshape(
-            first, [self.height, self.batch, self.tiles, self.tile, self.channels]
-        )
+        return ops.reshape(first, [self.height, self.batch, self.tiles, self.tile, self.channels])
 
     def _tiles_of_second(self, second):
         reach, more = self.reach, self.full - self.width
@@ -138,12 +139,8 @@ class _Band:
         )
         second = ops.transpose(second, [1, 0, 2, 3])
         rows = self.height + 2 * reach
-        second = ops.reshape(
-            second, [rows, self.batch, self.tiles + 1, self.tile, self.channels]
-        )
-        return ops.concatenate(
-            [second[:, :, :-1], second[:, :, 1:, : 2 * reach]], axis=3
-        )
+        second = ops.reshape(second, [rows, self.batch, self.tiles + 1, self.tile, self.channels])
+        return ops.concatenate([second[:, :, :-1], second[:, :, 1:, : 2 * reach]], axis=3)
 
     def _rows(self, step):
         start = step * self.dilation
@@ -182,9 +179,7 @@ class _Band:
         """Puts [..., tile, 2 radius + 1] back onto the diagonals of [..., tile, length]."""
         if self.dilation > 1:
             diagonals = ops.expand_dims(diagonals, -1)
-            diagonals = ops.pad(
-                diagonals, [[0, 0]] * (len(lead) + 2) + [[0, self.dilation - 1]]
-            )
+            diagonals = ops.pad(diagonals, [[0, 0]] * (len(lead) + 2) + [[0, self.dilation - 1]])
             diagonals = ops.reshape(diagonals, [*lead, self.tile, self.steps * self.dilation])
             diagonals = diagonals[..., : 2 * self.reach + 1]
         more = self.length + 1 - (2 * self.reach + 1)

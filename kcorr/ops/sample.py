@@ -19,7 +19,8 @@ def backward_warp(image, flow, border="zero"):
     """Samples `image` at `p + flow(p)`: pulls frame 2 back onto frame 1.
 
     A NaN or infinite flow vector, or one that points far outside, samples nothing: the result is 0
-    there and `inside` 0, its gradient is 0, and its neighbours are not touched.
+    there and `inside` 0, its gradient is 0, and its neighbours are not touched. (With border "edge"
+    a finite vector is clamped, however far outside it points; `inside` is 0 all the same.)
 
     Args:
         image: [b, h2, w2, c]. Frame 2; float16 and bfloat16 are sampled in float32.
@@ -32,7 +33,7 @@ def backward_warp(image, flow, border="zero"):
             the border pixels: 0 <= x <= w2 - 1 and 0 <= y <= h2 - 1.
 
     Raises:
-        ValueError: `border` is unknown, or a tensor has not four axes.
+        ValueError: `border` is unknown, a tensor has not four axes, or the batches differ.
 
     Source: Jaderberg et al., Spatial Transformer Networks, NeurIPS 2015, eq. 5 (the sampler);
     border "authors": the released code of DDFlow (Liu et al., AAAI 2019).
@@ -43,6 +44,8 @@ def backward_warp(image, flow, border="zero"):
             f"backward_warp expects image [b, h, w, c] and flow [b, h, w, 2], got "
             f"{tuple(image.shape)} and {tuple(flow.shape)}"
         )
+    if None not in (image.shape[0], flow.shape[0]) and image.shape[0] != flow.shape[0]:
+        raise ValueError(f"backward_warp got {image.shape[0]} images and {flow.shape[0]} flows")
     batch, height, width = ops.shape(flow)[:3]
     dtype = geometry_dtype(image, flow)
     points = pixel_grid(height, width, dtype) + ops.cast(flow, dtype)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from _authors_truth import golden_image, golden_weights, variable_shapes
+from _authors_truth import golden_weights, variable_shapes
 from _bundle_writer import write_bundle
 
 from kcorr.io import FormatError
@@ -55,7 +55,6 @@ def test_a_mixed_policy_keeps_the_weights(golden_prefix):
     network = from_authors_checkpoint(golden_prefix, dtype="mixed_bfloat16")
     assert network.compute_dtype == "bfloat16"
     assert_golden(network)
-    assert network({"image1": golden_image(0), "image2": golden_image(1)})["flow"].shape[1] == 128
 
 
 def refusal(tmp_path, tensors):

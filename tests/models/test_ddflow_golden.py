@@ -9,6 +9,7 @@ sampler gives exactly 0 there and stays within 1e-4 of float64.
 import numpy as np
 import pytest
 from _authors_truth import ddflow, golden_image, golden_weights
+from _calls import call
 
 # name: size, mean (u, v), value at [0, 0], value at the centre.
 GOLDEN = {
@@ -27,7 +28,7 @@ EARLY = ("level_6", "level_5", "level_4")
 @pytest.fixture(scope="module")
 def flows(golden_network):
     images = {"image1": golden_image(0), "image2": golden_image(1)}
-    outputs = golden_network(images, backward=True)
+    outputs = call(golden_network, images, backward=True)
     found = [*outputs["flow_pyramid"], outputs["flow"], outputs["flow_backward"]]
     return {name: np.asarray(flow)[0] for name, flow in zip(GOLDEN, found, strict=True)}
 
@@ -54,7 +55,7 @@ def test_full_resolution_keeps_the_refined_corners(flows):
 
 def test_every_pixel_of_an_odd_size_against_float64(golden_network):
     image1, image2 = golden_image(0)[:, :75, :101], golden_image(1)[:, 20:95, 30:131]
-    outputs = golden_network({"image1": image1, "image2": image2})
+    outputs = call(golden_network, {"image1": image1, "image2": image2})
     truth = ddflow(image1[0], image2[0], golden_weights())
     found = [*outputs["flow_pyramid"], outputs["flow"]]
     for level, flow, expected in zip(GOLDEN, found, truth, strict=False):
