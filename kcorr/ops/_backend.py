@@ -64,7 +64,9 @@ def source_positions(old, new, align_corners):
 def _lerp_axis(image, axis, new, align_corners):
     # Integers: XLA may evaluate one float expression twice with different roundings, once for the
     # pixel and once for its weight, which must not disagree on what lies below the position.
-    old, new = ops.cast(ops.shape(image)[axis], "int32"), ops.cast(new, "int32")
+    old = ops.shape(image)[axis]
+    if TENSORFLOW:  # elsewhere sizes are known, and must stay numbers to be so under jax.jit
+        old, new = ops.cast(old, "int32"), ops.cast(new, "int32")
     index = ops.arange(new, dtype="int32")
     if align_corners:
         place, unit = index * (old - 1), ops.maximum(new - 1, 1)
