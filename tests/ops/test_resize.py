@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from _compiled import compiled
 from _gradients import assert_gradient, evaluate, gradient
 from _modes import assert_same_in_every_mode, every_mode
 from keras import ops
@@ -59,7 +60,8 @@ def draw(height, width, channels=3, batch=2, seed=0):
 @pytest.mark.parametrize("method", ["bilinear", "nearest"])
 def test_against_a_slow_truth(old, new, align_corners, method):
     image = draw(*old)
-    found = ops.convert_to_numpy(resize(image, new, method, align_corners))
+    run = compiled(lambda x: resize(x, new, method, align_corners))
+    found = ops.convert_to_numpy(run(image))
     assert found.dtype == np.float32
     expected = slow_resize(image, new, method, align_corners)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
@@ -69,9 +71,10 @@ def test_against_a_slow_truth(old, new, align_corners, method):
 @corners
 def test_the_float64_way_is_the_float32_way(old, new, align_corners):
     image = draw(*old)
-    exact = evaluate(lambda x: resize(x, new, align_corners=align_corners), image.astype("float64"))
+    run = compiled(lambda x: resize(x, new, align_corners=align_corners))
+    exact = evaluate(run, image.astype("float64"))
     assert exact.dtype == np.float64
-    rough = ops.convert_to_numpy(resize(image, new, align_corners=align_corners))
+    rough = ops.convert_to_numpy(run(image))
     np.testing.assert_allclose(rough, exact, rtol=1e-5, atol=1e-5)
 
 
@@ -175,7 +178,8 @@ def test_the_new_size_may_be_a_tensor(method, align_corners):
 @pytest.mark.parametrize("method", ["bilinear", "nearest"])
 def test_a_constant_flow_is_only_rescaled(old, new, align_corners, method):
     flow = np.zeros((1, *old, 2), "float32") + np.array([3, -2], "float32")
-    found = ops.convert_to_numpy(resize_flow(flow, new, method, align_corners))
+    run = compiled(lambda x: resize_flow(x, new, method, align_corners))
+    found = ops.convert_to_numpy(run(flow))
     expected = (3 * new[1] / old[1], -2 * new[0] / old[0])
     np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), rtol=1e-6)
 
@@ -207,7 +211,9 @@ def test_gradient_in_float32(align_corners):
     """TensorFlow's own kernel has its own gradient: the transposed truth, column by column."""
     image, new = draw(4, 5, channels=1, batch=1), (7, 3)
     factor = np.random.default_rng(1).normal(size=(1, *new, 1)).astype("float32")
-    (found,) = gradient(lambda x: resize(x, new, align_corners=align_corners) * factor, image)
+    (found,) = gradient(
+        compiled(lambda x: resize(x, new, align_corners=align_corners) * factor), image
+    )
     units = np.eye(20).reshape(20, 4, 5, 1)
     columns = slow_resize(units, new, "bilinear", align_corners)
     expected = (columns * factor).sum((1, 2, 3)).reshape(image.shape)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from _compiled import compiled
 from _gradients import assert_gradient, evaluate, gradient
 from _modes import assert_same_in_every_mode
 from keras import ops
@@ -51,7 +52,8 @@ def draw(height, width, channels=3, image_size=None, reach=4.0, seed=0, batch=2)
 
 
 def warp(image, flow, border="zero"):
-    return [ops.convert_to_numpy(x) for x in backward_warp(image, flow, border)]
+    run = compiled(lambda i, f: backward_warp(i, f, border))
+    return [ops.convert_to_numpy(x) for x in run(image, flow)]
 
 
 @every_border
@@ -180,6 +182,7 @@ def test_bad_vectors_have_no_gradient_and_spoil_no_other(border):
 
     visible = (~bad[..., None]).astype("float32")
 
+    @compiled
     def whole(image, flow):
         return ops.square(backward_warp(image, flow, border)[0])
 
@@ -203,6 +206,7 @@ def test_gradients_by_differences(border):
     flow = random.integers(-4, 4, (2, 5, 6, 2)) + random.uniform(0.1, 0.9, (2, 5, 6, 2))
     factor = random.normal(size=(2, 5, 6, 2))
 
+    @compiled
     def weighted(image, flow):
         return backward_warp(image, flow, border)[0] * factor
 
@@ -213,7 +217,7 @@ def test_gradients_by_differences(border):
 def test_no_gradient_where_nothing_is_sampled(border):
     image, _ = draw(4, 5)
     flow = np.full((2, 4, 5, 2), 30.0, "float32")
-    to_image, to_flow = gradient(lambda i, f: backward_warp(i, f, border)[0], image, flow)
+    to_image, to_flow = gradient(compiled(lambda i, f: backward_warp(i, f, border)[0]), image, flow)
     assert not to_flow.any()
     assert to_image.any() == (border == "edge")
 
