@@ -12,7 +12,7 @@ _SUBPACKAGES = (
     "cli", "datasets", "export", "io", "layers", "losses", "metrics", "models", "objectives",
     "ops", "pipelines", "schema", "viz",
 )  # fmt: skip
-__all__ = [*_SUBPACKAGES, "load"]  # noqa: PLE0604 - a list of strings after unpacking
+__all__ = [*_SUBPACKAGES, "load"]
 
 
 def __getattr__(name):
