@@ -89,6 +89,14 @@ def scatter_add(indices, updates, size):
     return jax.ops.segment_sum(updates, indices, num_segments=size)
 
 
+def matmul(first, second, transpose_first=False):
+    """Batched matrix product; the transposition is left to the kernel instead of being copied."""
+    if TENSORFLOW:
+        return tf.matmul(first, second, transpose_a=transpose_first)
+    first = ops.swapaxes(first, -1, -2) if transpose_first else first
+    return ops.matmul(first, second)
+
+
 def custom_gradient(function):
     """`function(*tensors) -> (output, pullback)` with `pullback(upstream) -> gradients`.
 

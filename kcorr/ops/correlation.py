@@ -1,20 +1,34 @@
 """Correlation of feature maps: local cost volumes and all pairs.
 
 The local volume is computed as banded matrix products. For one row of frame 1 and one row of
-frame 2 (offset dy), a tile of T columns of frame 1 times T + 2r columns of frame 2 is one small
-GEMM whose 2r + 1 inner diagonals are the wanted correlations. A diagonal step moves one row down
-and one column right, so with rows of length L it is L + 1 apart in memory: padding the flattened
-tile by T numbers and reshaping to rows of length L + 1 turns the diagonals into columns. The
-gradient is written in the same form. Nothing 81-fold is ever stored but the result itself.
+frame 2 (offset dy), a tile of T columns of frame 1 times the L = T + 2r columns of frame 2 around
+it is one small GEMM whose 2r + 1 inner diagonals are the wanted correlations. A diagonal step moves
+one row down and one column right, so with rows of length L it is L + 1 apart in memory: padding the
+flattened tile by T numbers and reshaping to rows of length L + 1 turns the diagonals into columns.
+With T = 2 and r = 1:
+
+    a b c .    flattened           in rows of L + 1
+    . d e f    a b c . . d e f     a b c . .
+                                   d e f 0 0
+
+The gradient is written in the same form. Nothing 81-fold is ever stored but the result itself.
+
+What makes it fast on a CPU: everything between the GEMMs has two axes, where pads and slices are
+plain runs of memory; rows lead, so that the rows of one dy are a view; rows of frame 1 whose
+partner lies above or below frame 2 are not multiplied but padded in; and the columns of frame 2 are
+stored as [c, L], which the GEMM reads directly, where [L, c] would be rearranged for each dy.
 """
 
 from keras import ops
 
-from kcorr.ops._backend import custom_gradient
+from kcorr.ops._backend import custom_gradient, matmul
 from kcorr.ops.grid import geometry_dtype
 
 NORMALISATIONS = ("none", "mean", "cosine")
-_TILE = 16
+# Columns a tile. Long tiles waste products off the band, short ones are too small a GEMM; in the
+# gradient they are the summed axis, so that longer ones pay.
+_TILE = 8
+_GRADIENT_TILE = 16
 
 
 def local_correlation(first, second, radius=4, dilation=1, normalise="none"):
@@ -54,8 +68,10 @@ def local_correlation(first, second, radius=4, dilation=1, normalise="none"):
 
     @custom_gradient
     def correlate(first, second):
-        band = _Band(first, second, radius, dilation)
-        return band.volume(), band.gradients
+        def pullback(upstream):
+            return _Band(first, second, radius, dilation, _GRADIENT_TILE).gradients(upstream)
+
+        return _Band(first, second, radius, dilation, _TILE).volume(), pullback
 
     return correlate(first, second)
 
@@ -109,98 +125,115 @@ def _sizes(tensor):
 
 
 class _Band:
-    """One evaluation of the banded product, and its pullback.
+    """The banded product of two feature maps, and its pullback.
 
-    Rows lead ([h, b, tiles, columns, c]), so that the rows of one dy are a contiguous piece.
+    Tiles are [rows * batch * tiles, ., .]: rows lead, and `group` tiles make one row.
     """
 
-    def __init__(self, first, second, radius, dilation):
+    def __init__(self, first, second, radius, dilation, tile):
+        self.radius, self.dilation = radius, dilation
         self.reach = radius * dilation
         self.steps = 2 * radius + 1
-        self.dilation = dilation
-        self.tile = max(_TILE, -(-2 * self.reach // 8) * 8)  # the overlap must fit in one tile
+        self.tile = max(tile, -(-2 * self.reach // 8) * 8)  # the overlap must fit in one tile
         self.length = self.tile + 2 * self.reach
         self.batch, self.height, self.width, self.channels = _sizes(first)
         self.tiles = (self.width + self.tile - 1) // self.tile
-        self.full = self.tiles * self.tile
+        self.group = self.batch * self.tiles
+        self.count = self.height * self.group
         self.left = self._tiles_of_first(first)
         self.right = self._tiles_of_second(second)
 
-    def _tiles_of_first(self, first):
-        first = ops.pad(first, [[0, 0], [0, 0], [0, self.full - self.width], [0, 0]])
-        first = ops.transpose(first, [1, 0, 2, 3])
-        return ops.reshape(first, [self.height, self.batch, self.tiles, self.tile, self.channels])
-
-    def _tiles_of_second(self, second):
-        reach, more = self.reach, self.full - self.width
-        # One whole tile is appended on the right, of which the overlap uses the first 2 * reach.
-        second = ops.pad(
-            second, [[0, 0], [reach, reach], [reach, more + self.tile - reach], [0, 0]]
-        )
-        second = ops.transpose(second, [1, 0, 2, 3])
-        rows = self.height + 2 * reach
-        second = ops.reshape(second, [rows, self.batch, self.tiles + 1, self.tile, self.channels])
-        return ops.concatenate([second[:, :, :-1], second[:, :, 1:, : 2 * reach]], axis=3)
-
-    def _rows(self, step):
-        start = step * self.dilation
-        return self.right[start : start + self.height]
-
     def volume(self):
-        flat = self.tile * self.length
-        lead = [self.height, self.batch, self.tiles]
+        right = ops.transpose(self.right, [0, 2, 1])
         parts = []
         for step in range(self.steps):
-            product = ops.matmul(self.left, ops.swapaxes(self._rows(step), -1, -2))
-            product = ops.reshape(product, [*lead, flat])
-            product = ops.pad(product, [[0, 0], [0, 0], [0, 0], [0, self.tile]])
-            product = ops.reshape(product, [*lead, self.tile, self.length + 1])
-            parts.append(product[..., : 2 * self.reach + 1 : self.dilation])
-        volume = ops.concatenate(parts, axis=-1)
-        volume = ops.reshape(volume, [self.height, self.batch, self.full, self.steps**2])
-        return ops.transpose(volume, [1, 0, 2, 3])[:, :, : self.width]
+            above, below = self._rows_without_partner(step)
+            left = self._without_rows(self.left, above, below)
+            product = matmul(left, self._without_rows(right, below, above))
+            rows = (self.height - above - below) * self.group
+            product = ops.reshape(product, [rows, self.tile * self.length])
+            product = ops.pad(product, [[above * self.group, below * self.group], [0, self.tile]])
+            product = ops.reshape(product, [self.count * self.tile, self.length + 1])
+            parts.append(product[:, : 2 * self.reach + 1 : self.dilation])
+        return self._image(ops.concatenate(parts, axis=-1), self.steps**2)
 
     def gradients(self, upstream):
-        lead = [self.height, self.batch, self.tiles]
-        upstream = ops.pad(upstream, [[0, 0], [0, 0], [0, self.full - self.width], [0, 0]])
-        upstream = ops.transpose(upstream, [1, 0, 2, 3])
-        upstream = ops.reshape(upstream, [*lead, self.tile, self.steps, self.steps])
+        upstream = self._rows_first(upstream, 0, self.tiles * self.tile - self.width)
+        upstream = ops.reshape(upstream, [self.count * self.tile, self.steps**2])
         to_left, to_right = [], []
         for step in range(self.steps):
-            band = self._band_matrix(upstream[..., step, :], lead)
-            to_left.append(ops.matmul(band, self._rows(step)))
-            part = ops.matmul(ops.swapaxes(band, -1, -2), self.left)
-            before = step * self.dilation
-            rows = [before, 2 * self.reach - before]
-            to_right.append(ops.pad(part, [rows, [0, 0], [0, 0], [0, 0], [0, 0]]))
-        return self._first_of_tiles(sum(to_left)), self._second_of_tiles(sum(to_right))
+            above, below = self._rows_without_partner(step)
+            diagonals = upstream[:, step * self.steps : (step + 1) * self.steps]
+            band = self._without_rows(self._band_matrix(diagonals), above, below)
+            part = matmul(band, self._without_rows(self.right, below, above))
+            to_left.append(self._with_rows(part, above, below))
+            left = self._without_rows(self.left, above, below)
+            part = matmul(band, left, transpose_first=True)
+            to_right.append(self._with_rows(part, below, above))
+        return self._image(sum(to_left), self.channels), self._second_of_tiles(sum(to_right))
 
-    def _band_matrix(self, diagonals, lead):
-        """Puts [..., tile, 2 radius + 1] back onto the diagonals of [..., tile, length]."""
-        if self.dilation > 1:
-            diagonals = ops.expand_dims(diagonals, -1)
-            diagonals = ops.pad(diagonals, [[0, 0]] * (len(lead) + 2) + [[0, self.dilation - 1]])
-            diagonals = ops.reshape(diagonals, [*lead, self.tile, self.steps * self.dilation])
-            diagonals = diagonals[..., : 2 * self.reach + 1]
-        more = self.length + 1 - (2 * self.reach + 1)
-        matrix = ops.pad(diagonals, [[0, 0]] * (len(lead) + 1) + [[0, more]])
-        matrix = ops.reshape(matrix, [*lead, self.tile * (self.length + 1)])
-        matrix = matrix[..., : self.tile * self.length]
-        return ops.reshape(matrix, [*lead, self.tile, self.length])
+    def _tiles_of_first(self, first):
+        first = self._rows_first(first, 0, self.tiles * self.tile - self.width)
+        return ops.reshape(first, [self.count, self.tile, self.channels])
 
-    def _first_of_tiles(self, tiles):
-        tiles = ops.reshape(tiles, [self.height, self.batch, self.full, self.channels])
-        return ops.transpose(tiles, [1, 0, 2, 3])[:, :, : self.width]
+    def _tiles_of_second(self, second):
+        """[b, h, w, c] to [., length, c]: each tile with `reach` columns on both sides."""
+        # Moved right by `reach`, a tile starts where its columns start; the next holds the rest.
+        more = (self.tiles + 1) * self.tile - self.width - self.reach
+        second = self._rows_first(second, self.reach, more)
+        rows = self.height * self.batch
+        second = ops.reshape(second, [rows * (self.tiles + 1), self.tile * self.channels])
+        index = ops.arange(rows, dtype="int32")[:, None, None] * (self.tiles + 1)
+        index = index + ops.arange(self.tiles, dtype="int32")[:, None]
+        index = ops.reshape(index + ops.arange(2, dtype="int32"), [2 * self.count])
+        pairs = ops.take(second, index, axis=0)  # one copy, where slices and a concat are three
+        return ops.reshape(pairs, [self.count, 2 * self.tile, self.channels])[:, : self.length]
 
     def _second_of_tiles(self, tiles):
-        reach = self.reach
-        body = ops.pad(tiles[..., : self.tile, :], [[0, 0], [0, 0], [0, 1], [0, 0], [0, 0]])
-        tail = ops.pad(
-            tiles[..., self.tile :, :],
-            [[0, 0], [0, 0], [1, 0], [0, self.tile - 2 * reach], [0, 0]],
-        )
-        rows = self.height + 2 * reach
+        """The adjoint of `_tiles_of_second`: the overlaps are added up."""
+        shape = [self.height, self.batch, self.tiles, self.length, self.channels]
+        tiles = ops.reshape(tiles, shape)
+        rest = self.tile - 2 * self.reach
+        body = ops.pad(tiles[:, :, :, : self.tile], [[0, 0], [0, 0], [0, 1], [0, 0], [0, 0]])
+        tail = ops.pad(tiles[:, :, :, self.tile :], [[0, 0], [0, 0], [1, 0], [0, rest], [0, 0]])
         columns = (self.tiles + 1) * self.tile
-        whole = ops.reshape(body + tail, [rows, self.batch, columns, self.channels])
-        whole = whole[reach : reach + self.height, :, reach : reach + self.width]
-        return ops.transpose(whole, [1, 0, 2, 3])
+        second = ops.reshape(body + tail, [self.height, self.batch, columns, self.channels])
+        second = ops.transpose(second, [1, 0, 2, 3])
+        return second[:, :, self.reach : self.reach + self.width]
+
+    def _rows_first(self, image, before, after):
+        """[b, h, w, c] to [h, b, before + w + after, c]."""
+        image = ops.pad(image, [[0, 0], [0, 0], [before, after], [0, 0]])
+        return ops.transpose(image, [1, 0, 2, 3])
+
+    def _image(self, tiles, channels):
+        tiles = ops.reshape(tiles, [self.height, self.batch, self.tiles * self.tile, channels])
+        return ops.transpose(tiles, [1, 0, 2, 3])[:, :, : self.width]
+
+    def _rows_without_partner(self, step):
+        """How many rows of frame 1, (at the top, at the bottom), have none in frame 2 at this dy.
+
+        Seen from frame 2 the two numbers change places.
+        """
+        shift = (step - self.radius) * self.dilation
+        least = min if isinstance(self.height, int) else ops.minimum
+        lost = least(abs(shift), self.height)
+        return (lost, 0) if shift < 0 else (0, lost)
+
+    def _without_rows(self, tiles, above, below):
+        return tiles[above * self.group : (self.height - below) * self.group]
+
+    def _with_rows(self, tiles, above, below):
+        return ops.pad(tiles, [[above * self.group, below * self.group], [0, 0], [0, 0]])
+
+    def _band_matrix(self, diagonals):
+        """Puts [. * tile, 2 radius + 1] back onto the diagonals of [., tile, length]."""
+        if self.dilation > 1:
+            diagonals = ops.pad(diagonals[..., None], [[0, 0], [0, 0], [0, self.dilation - 1]])
+            columns = self.steps * self.dilation
+            diagonals = ops.reshape(diagonals, [self.count * self.tile, columns])
+            diagonals = diagonals[:, : 2 * self.reach + 1]
+        matrix = ops.pad(diagonals, [[0, 0], [0, self.tile]])  # 2 reach + 1 + tile = length + 1
+        matrix = ops.reshape(matrix, [self.count, self.tile * (self.length + 1)])
+        matrix = matrix[:, : self.tile * self.length]
+        return ops.reshape(matrix, [self.count, self.tile, self.length])
