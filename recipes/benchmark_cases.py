@@ -1,0 +1,243 @@
+"""What `recipes.benchmark` measures: for each section its cases, for each case its forms.
+
+A form is a function without arguments that does the work once. The first form of a case is what
+the others are compared with; forms that compute the same thing are checked to do so before they
+are timed.
+"""
+
+from dataclasses import dataclass, field
+
+import tensorflow as tf
+
+from kcorr import ops
+
+
+@dataclass
+class Case:
+    """One row group of the table.
+
+    Attributes:
+        title: what is computed, with its sizes.
+        forms: {name: function without arguments}.
+        targets: {name: how many times faster than the first form it has to be}.
+        tolerance: largest difference allowed between the forms' results, relative to the largest
+            number; None where they are not meant to be equal.
+    """
+
+    title: str
+    forms: dict
+    targets: dict = field(default_factory=dict)
+    tolerance: float | None = None
+
+
+def graph(function, *inputs, compiled=False):
+    """`function(*inputs)` as a form. The inputs are arguments, so that nothing is folded away."""
+    traced = tf.function(function, jit_compile=compiled, autograph=False)
+    return lambda: traced(*inputs)
+
+
+def with_gradients(function, upstream):
+    """`function` and its gradients: (output, *gradients), so that neither is pruned."""
+
+    def both(*inputs):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            output = function(*inputs)
+        return output, *tape.gradient(output, inputs, output_gradients=upstream)
+
+    return both
+
+
+def forward_and_backward(title, forms, inputs, targets, tolerance, compiled=()):
+    """Two cases: `forms` {name: function} on `inputs`, without and with gradients.
+
+    Args:
+        title: of the cases, without "forward".
+        forms: {name: function of the inputs}.
+        inputs: tensors.
+        targets: ({name: ratio} of the forward case, {name: ratio} of the case with gradients).
+        tolerance: see `Case`.
+        compiled: names of the forms that XLA compiles.
+    """
+    upstream = tf.random.stateless_normal(tf.shape(next(iter(forms.values()))(*inputs)), [3, 3])
+
+    def case(kind, change, target):
+        made = {
+            name: graph(change(form), *inputs, compiled=name in compiled)
+            for name, form in forms.items()
+        }
+        return Case(f"{title} {kind}", made, target, tolerance)
+
+    yield case("forward", lambda form: form, targets[0])
+    yield case("forward + backward", lambda form: with_gradients(form, upstream), targets[1])
+
+
+# === Cost volume ===
+
+
+def slices_correlation(first, second, radius=4):
+    """The usual cost volume: pad, a slice for each displacement, multiply, sum, stack."""
+    height, width = first.shape[1:3]
+    second = tf.pad(second, [[0, 0], [radius, radius], [radius, radius], [0, 0]])
+    reach = range(2 * radius + 1)
+    return tf.stack(
+        [
+            tf.reduce_sum(first * second[:, dy : dy + height, dx : dx + width], axis=-1)
+            for dy in reach
+            for dx in reach
+        ],
+        axis=-1,
+    )
+
+
+def correlation(smoke):
+    """Cases of `local_correlation`, radius 4."""
+    for size in [(1, 8, 16, 8)] if smoke else [(1, 64, 128, 64), (1, 128, 256, 32)]:
+        features = [tf.random.stateless_normal(size, [seed, 0]) for seed in (1, 2)]
+        forms = {"81 slices": slices_correlation, "kcorr": ops.local_correlation}
+        yield from forward_and_backward(
+            f"cost volume {times(size)}", forms, features, ({"kcorr": 3}, {"kcorr": 12}), 1e-5
+        )
+
+
+# === Warp ===
+
+
+def gather_warp(image, flow):
+    """The usual bilinear warp: four gathers of the clipped neighbours, weighted."""
+    height, width = image.shape[1:3]
+    x, y = tf.meshgrid(tf.range(width, dtype=tf.float32), tf.range(height, dtype=tf.float32))
+    x, y = x + flow[..., 0], y + flow[..., 1]
+    left, top = tf.floor(x), tf.floor(y)
+    result = 0.0
+    for row, row_weight in ((top, top + 1 - y), (top + 1, y - top)):
+        for column, column_weight in ((left, left + 1 - x), (left + 1, x - left)):
+            index = tf.stack(
+                [
+                    tf.clip_by_value(tf.cast(row, tf.int32), 0, height - 1),
+                    tf.clip_by_value(tf.cast(column, tf.int32), 0, width - 1),
+                ],
+                axis=-1,
+            )
+            taken = tf.gather_nd(image, index, batch_dims=1)
+            result += taken * (row_weight * column_weight)[..., tf.newaxis]
+    return result
+
+
+def flow_inside(size, length=8.0):
+    """Random flow [b, h, w, 2], rough as early in training, that never leaves the picture.
+
+    It keeps off the last pixels' centres, too: there the forms' one-sided derivatives differ.
+    """
+    batch, height, width = size
+    grid = ops.pixel_grid(height, width)
+    flow = tf.random.stateless_normal([batch, height, width, 2], [4, 0], stddev=length)
+    return tf.clip_by_value(grid + flow, 0.1, [width - 1.1, height - 1.1]) - grid
+
+
+def warp(smoke):
+    """Cases of `backward_warp`."""
+
+    def kcorr_warp(image, flow):
+        return ops.backward_warp(image, flow)[0]
+
+    size = (1, 32, 48, 3) if smoke else (1, 436, 1024, 3)
+    inputs = tf.random.stateless_uniform(size, [5, 0]), flow_inside(size[:3])
+    forms = {"4 gathers": gather_warp, "kcorr": kcorr_warp, "kcorr compiled": kcorr_warp}
+    targets = {"kcorr compiled": 3}, {}
+    yield from forward_and_backward(
+        f"backward warp {times(size)}", forms, inputs, targets, 1e-4, ("kcorr compiled",)
+    )
+
+
+# === Census ===
+
+
+def channels_census(image1, image2):
+    """The distance from its definition: two tensors of 49 channels and their difference."""
+    difference = ops.census_transform(image1) - ops.census_transform(image2)
+    square = difference * difference
+    return tf.reduce_sum(square / (0.1 + square), axis=-1, keepdims=True)
+
+
+def census(smoke):
+    """Cases of `census_distance`, 7x7."""
+    size = (1, 32, 48, 3) if smoke else (4, 192, 256, 3)
+    inputs = [tf.random.stateless_uniform(size, [seed, 0]) for seed in (6, 7)]
+    forms = {"49 channels": channels_census, "kcorr": ops.census_distance}
+    yield from forward_and_backward(f"census distance {times(size)}", forms, inputs, ({}, {}), 1e-3)
+
+
+# === Networks and training steps ===
+
+
+def policies(smoke):
+    """Dtype policies that are compared; tracing a training step takes long, so one for a smoke."""
+    return ("mixed_bfloat16",) if smoke else ("float32", "mixed_bfloat16")
+
+
+def networks(smoke):
+    """Forward passes: a policy is a form."""
+    from kcorr.models import build
+
+    for name in ("ddflow_small",) if smoke else ("ddflow", "ddflow_small"):
+        for size in [(48, 64)] if smoke else [(192, 256), (436, 1024)]:
+            images = random_batch(1, size)
+            forms = {}
+            for policy in policies(smoke):
+                network = build(name, dtype=policy)
+                forms[policy] = graph(lambda batch, net=network: net(batch)["flow"], images)
+            yield Case(f"{name} 1x{times(size)}", forms)
+
+
+def training(smoke):
+    """One step of each objective with ddflow_small."""
+    batch, size = (2, (48, 64)) if smoke else (4, (192, 256))
+    for method in ("SupervisedFlow", "UnsupervisedFlow", "DistilledFlow"):
+        forms = {policy: training_step(method, policy, batch, size) for policy in policies(smoke)}
+        yield Case(f"{method} step {batch}x{times(size)}", forms)
+
+
+def training_step(method, policy, batch_size, size):
+    """A form that does one update of a fresh ddflow_small, as `fit` does it."""
+    import keras
+
+    from kcorr import objectives
+    from kcorr.models import build
+
+    crop = tuple(side * 3 // 4 for side in size)
+    arguments = {"network": build("ddflow_small", dtype=policy)}
+    if method == "DistilledFlow":
+        arguments |= {"crop": crop, "teacher": build("ddflow_small", dtype=policy)}
+    objective = getattr(objectives, method)(**arguments)
+    objective.build()
+    objective.compile(keras.optimizers.Adam(1e-4, use_ema=True))
+    objective.make_train_function()
+    batch = random_batch(batch_size, size)
+    batch["flow"] = flow_inside((batch_size, *size))
+    batch["valid"] = tf.ones([batch_size, *size, 1])
+    batch["crop"] = tf.fill([batch_size, 2], 5.0)
+    endless = iter(tf.data.Dataset.from_tensors(batch).repeat())
+    return lambda: objective.train_function(endless)
+
+
+def random_batch(count, size):
+    """Two frames of noise."""
+    return {
+        key: tf.random.stateless_uniform([count, *size, 3], [seed, 8])
+        for seed, key in enumerate(("image1", "image2"))
+    }
+
+
+def times(size):
+    """(1, 2, 3) -> "1x2x3"."""
+    return "x".join(map(str, size))
+
+
+SECTIONS = {
+    "correlation": correlation,
+    "warp": warp,
+    "census": census,
+    "networks": networks,
+    "training": training,
+}
