@@ -1,5 +1,7 @@
 """Calls of networks for tests: the same under every backend, as numpy."""
 
+import functools
+
 import keras
 import numpy as np
 
@@ -7,14 +9,18 @@ import numpy as np
 def call(network, images, **options):
     """`network(images, **options)` as numpy; under jax compiled, which there is faster than not."""
     if keras.backend.backend() == "jax":
-        import jax
-
         weights = [weight.value for weight in network.trainable_variables]
-        run = jax.jit(lambda w, x: network.stateless_call(w, [], x, **options)[0])
-        outputs = run(weights, images)
+        outputs = _compiled_call(network, tuple(options.items()))(weights, images)
     else:
         outputs = network(images, **options)
     return keras.tree.map_structure(lambda x: np.asarray(keras.ops.convert_to_numpy(x)), outputs)
+
+
+@functools.cache  # per network, so that calls with pictures of the same size share one compilation
+def _compiled_call(network, options):
+    import jax
+
+    return jax.jit(lambda w, x: network.stateless_call(w, [], x, **dict(options))[0])
 
 
 def weight_gradients(network, images, total, **options):

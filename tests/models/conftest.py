@@ -1,8 +1,13 @@
 """The golden network, read once from a bundle that the tests write."""
 
+import os
+
 import pytest
 from _authors_truth import golden_weights
 from _bundle_writer import write_bundle
+
+# These tests compile many networks under jax and run each of them once.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """DDFlowNet as a network: sizes, directions, parts, gradients, graphs, saving, precisions."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -24,6 +26,12 @@ def tiny(**options):
     return network
 
 
+@pytest.fixture(scope="module")
+def network():
+    """For tests that leave it as it is."""
+    return tiny()
+
+
 def pictures(height, width, batch=1, seed=0):
     random = np.random.default_rng(seed)
     shape = (batch, height, width, 3)
@@ -41,8 +49,8 @@ def assert_close(found, expected, **tolerance):
 
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 33), (375, 124)])
-def test_any_size_gives_named_outputs_of_ceil_sizes(size):
-    outputs = call(tiny(), pictures(*size, batch=2))
+def test_any_size_gives_named_outputs_of_ceil_sizes(network, size):
+    outputs = call(network, pictures(*size, batch=2))
     assert outputs.keys() == KEYS
     assert outputs["flow"].shape == (2, *size, 2)
     pyramid = ceil_sizes(*size, [6, 5, 4, 3, 2, 2])
@@ -78,11 +86,11 @@ def test_features_are_computed_once_per_image():
     assert batches == [6]  # one call: both images of three pairs, for both directions
 
 
-def test_examples_of_a_batch_do_not_touch_one_another():
-    network, images = tiny(), pictures(33, 40, batch=2)
+def test_examples_of_a_batch_do_not_touch_one_another(network):
+    images = pictures(17, 33, batch=2)
     alone = call(network, {name: image[1:] for name, image in images.items()})
     for image in images.values():
-        image[0, 10:20] = np.nan
+        image[0, 6:11] = np.nan
     together = call(network, images)
     assert np.isnan(together["features"][0][0]).any()
     assert_close(together["flow"][1:], alone["flow"], rtol=1e-4, atol=1e-5)
@@ -105,9 +113,12 @@ def test_parameters_of_each_part():
     assert build("ddflow_small").count_params() < 4_273_628 / 3
 
 
+planted_network = functools.cache(tiny)
+
+
 def planted(biases, **options):
     """The full-resolution flow when all heads are 0 but for these biases: {part name: (u, v)}."""
-    network = tiny(**options)
+    network = planted_network(**options)
     for part in [*network.estimators, network.context]:
         kernel, bias = part.head.weights
         kernel.assign(np.zeros(kernel.shape))
@@ -194,8 +205,8 @@ def test_save_and_reload(policy, tmp_path):
     assert_close(call(again, images), expected, rtol=0, atol=0)
 
 
-def test_weights_reload_into_a_fresh_network(tmp_path):
-    network, images = tiny(), pictures(32, 40)
+def test_weights_reload_into_a_fresh_network(network, tmp_path):
+    images = pictures(16, 16, batch=2)
     network.save_weights(tmp_path / "network.weights.h5")
     keras.utils.set_random_seed(99)
     again = DDFlowNet(**TINY)
@@ -205,9 +216,9 @@ def test_weights_reload_into_a_fresh_network(tmp_path):
     assert_close(call(again, images), call(network, images), rtol=0, atol=0)
 
 
-def test_mixed_precision_stays_close():
+def test_mixed_precision_stays_close(network):
     images = pictures(64, 96)
-    exact = call(tiny(), images)
+    exact = call(network, images)
     rough = call(tiny(dtype="mixed_bfloat16"), images)
     assert rough["flow"].dtype == np.float32
     assert rough["features"][0].dtype != np.float32
