@@ -33,7 +33,7 @@ def define_training_flags(steps, batch_size, learning_rate, size="192x256", init
     flags.DEFINE_string("size", size, "training size, HEIGHTxWIDTH, at least 16x16")
     flags.DEFINE_enum("network", "ddflow_small", NETWORKS, "which network learns")
     flags.DEFINE_string(
-        "init", None, "weights to start from: .weights.h5, .keras or a shipped name"
+        "init", init, "weights to start from: .weights.h5, .keras or a shipped name"
     )
     flags.DEFINE_enum("dtype_policy", "float32", POLICIES, "Keras dtype policy of the network")
     flags.DEFINE_bool("jit_compile", False, "compile the whole training step with XLA")
