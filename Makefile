@@ -31,6 +31,10 @@ weights: .venv/demo
 	.venv/bin/python -m recipes.flow_scenes --workdir=runs/scenes2 \
 	    --init=runs/scenes1/network.weights.h5 --steps=9500 --learning_rate=4e-4 \
 	    --size=256x384 --batch_size=3 --max_motion=110 --dtype_policy=mixed_bfloat16
+	.venv/bin/python -m recipes.flow_scenes --workdir=runs/scenes3 \
+	    --init=runs/scenes2/network.weights.h5 --steps=4000 --learning_rate=2.5e-4 --seed=1 \
+	    --size=256x384 --batch_size=3 --max_motion=100 --dtype_policy=mixed_bfloat16
+	cp runs/scenes3/network.weights.h5 kcorr/weights/ddflow.weights.h5
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -127,8 +127,10 @@ def test_an_interrupted_run_leaves_finished_files_only(
 def test_a_signal_leaves_finished_files_only(folder, tmp_path, tree, number):
     """A real process, with a slow network in place of `kcorr.models`, so that it starts at once."""
     code = """
-import sys, time, types
+import signal, sys, time, types
 import numpy as np
+# A test run in the background of a shell inherits an ignored SIGINT.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 models = types.ModuleType("kcorr.models")
 class Predictor:
     def __init__(self, *args, **kwargs): pass

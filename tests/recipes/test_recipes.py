@@ -1,0 +1,244 @@
+"""Every recipe through its real command line: what it leaves behind, what it refuses, and how."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted(
+    path.stem for path in (ROOT / "recipes").glob("*.py") if "if __name__" in path.read_text()
+)
+LEARNING = ("flow_ddflow", "flow_scenes", "flow_unsupervised", "quickstart")
+PATIENCE = 540  # seconds; a run takes 20 to 40 on two free cores
+
+
+def recipe(name, *flags, imports=None):
+    """Runs `python -m recipes.name`; `imports` is a folder that goes before installed packages."""
+    environment = {**os.environ, "PYTHONPATH": str(imports or "")}
+    return subprocess.run(
+        [sys.executable, "-m", f"recipes.{name}", *map(str, flags)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+
+
+# === What a run leaves behind ===
+
+
+@pytest.fixture(scope="session")
+def smoke_run(tmp_path_factory):
+    """Function: the name of a recipe -> (finished process, working directory) of its smoke run.
+
+    All are run once, two at a time: most of a run is one thread that imports and traces.
+    """
+    root = tmp_path_factory.mktemp("smoke")
+    with ThreadPoolExecutor(2) as pool:
+        runs = {
+            name: pool.submit(recipe, name, "--smoke", f"--workdir={root / name}")
+            for name in RECIPES
+        }
+        yield lambda name: (runs[name].result(), root / name)
+        for run in runs.values():
+            run.cancel()
+
+
+def numbers(tree):
+    """All numbers of a JSON tree."""
+    if isinstance(tree, dict | list):
+        for branch in tree.values() if isinstance(tree, dict) else tree:
+            yield from numbers(branch)
+    elif isinstance(tree, int | float):
+        yield tree
+
+
+def test_every_recipe_is_known_here():
+    others = {"benchmark", "evaluate_flow", "export"}
+    assert set(RECIPES) == others | set(LEARNING)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RECIPES)
+def test_smoke_runs_and_says_what_it_measured(smoke_run, name):
+    done, workdir = smoke_run(name)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Traceback" not in done.stderr and "WARNING" not in done.stderr, done.stderr
+    metrics = json.loads((workdir / "metrics.json").read_text())
+    measured = list(numbers(metrics))
+    assert measured and all(math.isfinite(number) for number in measured)
+    flags = (workdir / "flags.txt").read_text().splitlines()
+    assert "--smoke" in flags and f"--workdir={workdir}" in flags
+    assert str(workdir) in done.stdout  # the last lines say where to look
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RECIPES)
+def test_smoke_leaves_no_temporary_file(smoke_run, name):
+    _, workdir = smoke_run(name)
+    left = [path for path in workdir.rglob("*") if path.name.startswith(".") or "tmp" in path.name]
+    assert not left
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LEARNING)
+def test_learning_leaves_a_network_a_log_and_checkpoints(smoke_run, name):
+    _, workdir = smoke_run(name)
+    log = [json.loads(line) for line in (workdir / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in log] == [2, 4]
+    assert all(math.isfinite(line["loss"]) and line["skipped_steps"] == 0 for line in log)
+    steps = sorted(path.name for path in (workdir / "checkpoints").glob("step_*.h5"))
+    assert steps == ["step_00000002.weights.h5", "step_00000004.weights.h5"]
+    network = weights(workdir / "network.weights.h5")
+    assert sum(weight.size for weight in network) == 1_207_724
+    assert all(np.isfinite(weight).all() for weight in network)
+
+
+def weights(path):
+    """All arrays of a weights file."""
+    arrays = []
+    with h5py.File(path) as file:
+        file.visititems(lambda _, node: arrays.append(node[()]) if hasattr(node, "dtype") else None)
+    return arrays
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("evaluate_flow", 2), ("flow_unsupervised", 3), ("flow_ddflow", 3), ("quickstart", 7)],
+)
+def test_pictures_show_something(smoke_run, name, least):
+    _, workdir = smoke_run(name)
+    pictures = sorted((workdir / "pictures").glob("*.png"))
+    assert len(pictures) >= least
+    for path in pictures:
+        assert np.asarray(Image.open(path)).std() > 10, path
+
+
+@pytest.mark.slow
+def test_ddflow_trains_a_student_that_differs_from_its_teacher(smoke_run):
+    _, workdir = smoke_run("flow_ddflow")
+    student = weights(workdir / "network.weights.h5")
+    teacher = weights(workdir / "teacher" / "network.weights.h5")
+    assert any((a != b).any() for a, b in zip(student, teacher, strict=True))
+    log = (workdir / "log.jsonl").read_text().splitlines()
+    assert all("distillation" in json.loads(line) for line in log)
+
+
+@pytest.mark.slow
+def test_benchmark_measures_every_section_and_writes_it_as_json(smoke_run):
+    done, workdir = smoke_run("benchmark")
+    results = json.loads((workdir / "benchmark.json").read_text())
+    sections = ["correlation", "warp", "census", "networks", "training", "pipeline"]
+    assert list(results["sections"]) == sections
+    rows = [row for section in results["sections"].values() for row in section]
+    assert all(row["milliseconds"] > 0 for row in rows)
+    metrics = json.loads((workdir / "metrics.json").read_text())
+    assert all(metrics[row["case"]][row["form"]] == row["milliseconds"] for row in rows)
+    assert all(row["case"] in done.stdout for row in rows)
+
+
+@pytest.mark.slow
+def test_the_same_command_again_goes_on_where_it_ended(smoke_run):
+    _, workdir = smoke_run("flow_ddflow")
+    names = [f"{stage}network.weights.h5" for stage in ("", "teacher/")]
+    before = [weights(workdir / name) for name in names]
+    log = (workdir / "log.jsonl").read_text()
+    for name in names:
+        (workdir / name).unlink()
+    done = recipe("flow_ddflow", "--smoke", f"--workdir={workdir}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stderr.count("going on from step 4 of 4") == 2  # teacher and student
+    assert (workdir / "log.jsonl").read_text() == log
+    for name, expected in zip(names, before, strict=True):
+        for found, known in zip(weights(workdir / name), expected, strict=True):
+            np.testing.assert_array_equal(found, known)
+
+
+# === What a recipe refuses ===
+
+SIZE = "must be HEIGHTxWIDTH, at least 16x16"
+POLICIES = "<float32|mixed_bfloat16|mixed_float16>"
+CROP = "--crop must be HEIGHTxWIDTH, at least 16x16, within --size"
+WRONG = [
+    *((name, ["--nonsense=1"], "Unknown command line flag 'nonsense'") for name in RECIPES),
+    *((name, ["--size=10x64"], SIZE) for name in LEARNING),
+    *((name, ["--size=large"], SIZE) for name in LEARNING),
+    *((name, ["--dtype_policy=half"], POLICIES) for name in LEARNING),
+    *((name, ["--network=raft"], "<ddflow|ddflow_small>") for name in LEARNING),
+    *((name, ["--batch_size=0"], "not a positive integer") for name in LEARNING),
+    ("flow_scenes", ["--learning_rate=-1"], "not a non-negative number"),
+    ("flow_scenes", ["--ema=1.5"], "not a number in the range [0, 1]"),
+    ("flow_scenes", ["--steps=many"], "--steps=many"),
+    ("flow_unsupervised", ["--strides=0"], "--strides takes whole numbers from 1"),
+    ("flow_unsupervised", ["--photometric=ssim"], "<census|brightness>"),
+    ("flow_unsupervised", ["--smoothness_order=3"], "<1|2>"),
+    ("flow_unsupervised", ["--on_error=ignore"], "<raise|skip>"),
+    ("flow_ddflow", ["--stage=student"], "--stage=student needs --teacher"),
+    ("flow_ddflow", ["--crop=300x300"], CROP),
+    ("flow_ddflow", ["--crop=big"], CROP),
+    ("evaluate_flow", ["--data=middlebury"], "--data takes motorcycle, scenes, sintel"),
+    ("evaluate_flow", ["--data=sintel"], "--data_dir must name the tree"),
+    ("evaluate_flow", ["--baselines=raft"], "--baselines takes zero, farneback, dis"),
+    ("evaluate_flow", ["--scales=2"], "--scales takes 1, 1.0, 0.5, 0.25"),
+    ("export", ["--version=0", "--model=a", "--directory=b"], "not a positive integer"),
+    ("benchmark", ["--sections=gpu"], "--sections takes correlation, warp, census"),
+    ("benchmark", ["--repeats=0"], "not a positive integer"),
+]
+
+
+@pytest.fixture(scope="session")
+def no_tensorflow(tmp_path_factory):
+    """A folder whose tensorflow, keras and jax say who imported them, and end the process."""
+    folder = tmp_path_factory.mktemp("imports")
+    for name in ("tensorflow", "keras", "jax"):
+        (folder / f"{name}.py").write_text(f"raise SystemExit('{name} was imported')")
+    return folder
+
+
+@pytest.mark.parametrize(("name", "flags", "message"), WRONG)
+def test_a_wrong_flag_is_one_line_before_tensorflow_starts(
+    no_tensorflow, tmp_path, name, flags, message
+):
+    workdir = tmp_path / "run"
+    done = recipe(name, f"--workdir={workdir}", *flags, imports=no_tensorflow)
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if line and "--helpshort" not in line]
+    assert len(lines) == 1 and message in lines[0], done.stderr
+    assert not workdir.exists()
+
+
+@pytest.mark.parametrize("name", sorted(set(RECIPES) - {"export", "quickstart"}))
+def test_a_working_directory_is_asked_for(no_tensorflow, name):
+    done = recipe(name, imports=no_tensorflow)
+    assert done.returncode == 1 and "--workdir" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_help_names_every_flag_before_tensorflow_starts(no_tensorflow, name):
+    done = recipe(name, "--help", imports=no_tensorflow)
+    assert "--workdir: " in done.stdout and "--[no]smoke: " in done.stdout
+    assert f"python -m recipes.{name}" in done.stdout  # the docstring's first command
+    assert "was imported" not in done.stderr
+
+
+def test_an_argument_without_dashes_is_refused(no_tensorflow, tmp_path):
+    done = recipe("flow_scenes", f"--workdir={tmp_path / 'run'}", "smoke", imports=no_tensorflow)
+    assert done.returncode != 0 and not (tmp_path / "run").exists()
+    text = (done.stdout + done.stderr).strip().splitlines()
+    assert text[-1] == "unexpected argument 'smoke': options start with --"
+
+
+def test_the_folder_without_tensorflow_works(no_tensorflow, tmp_path):
+    done = recipe("flow_scenes", "--smoke", f"--workdir={tmp_path}", imports=no_tensorflow)
+    assert done.returncode != 0 and "tensorflow was imported" in done.stderr
