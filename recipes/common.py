@@ -110,6 +110,11 @@ def run(main):
         sys.stderr.flush()
         os._exit(code)
 
+    # absl's --help shows the flags of the main module only, and most of ours stand in others.
+    for module, defined in FLAGS.flags_by_module_dict().items():
+        if module.startswith("recipes."):
+            for flag in defined:
+                FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     app.run(guarded)
 
 
