@@ -6,7 +6,7 @@ import numpy as np
 
 BENCHMARKS = ("motorcycle", "scenes", "sintel", "kitti2012", "kitti2015", "chairs")
 BASELINES = ("zero", "farneback", "dis")
-SCENE_SEED = 20261  # of the held-out scenes; training seeds are small numbers
+SCENE_SEED = 20262  # of the held-out scenes; training seeds are small numbers
 COLUMNS = (
     ("epe_all", "EPE all"),
     ("epe_noc", "noc"),

@@ -19,9 +19,16 @@ flags.DEFINE_integer("reuse", 3, "uses of a generated scene, each augmented anew
 flags.DEFINE_integer(
     "schedule_steps", None, "length of the learning rate's cosine; default --steps", lower_bound=1
 )
+flags.DEFINE_float(
+    "exponent", 0.6, "of the robust endpoint error; 1 weighs large errors most", lower_bound=0.1
+)
+flags.DEFINE_integer(
+    "validation_scenes", 24, "scenes of unseen pictures, measured each epoch", lower_bound=0
+)
 flags.DEFINE_float("weight_decay", 1e-4, "of AdamW", lower_bound=0.0)
 flags.DEFINE_float("ema", 0.999, "momentum of the averaged weights", lower_bound=0, upper_bound=1)
 
+VALIDATION_SEED = 20260  # training seeds are small numbers
 KEYS = ("image1", "image2", "flow", "valid")
 
 
@@ -30,11 +37,12 @@ def main():
     workdir = common.open_workdir()
     if FLAGS.smoke:
         common.shrink_for_smoke()
+        FLAGS.validation_scenes = 2
     import keras
 
     from kcorr.objectives import SupervisedFlow
 
-    objective = SupervisedFlow(common.make_network(FLAGS.init))
+    objective = SupervisedFlow(common.make_network(FLAGS.init), exponent=FLAGS.exponent)
     objective.build()
     length = FLAGS.schedule_steps or FLAGS.steps
     warmup = min(500, length // 10)
@@ -55,7 +63,13 @@ def main():
         jit_compile=FLAGS.jit_compile,
     )
     textures = load_textures()
-    logs = common.fit(objective, lambda seed: dataset(textures, seed), workdir)
+    logs = common.fit(
+        objective,
+        lambda seed: dataset(textures, seed),
+        workdir,
+        best="val_epe" if FLAGS.validation_scenes else "loss",
+        validation=validation() if FLAGS.validation_scenes else None,
+    )
     common.finish(objective.network, workdir, logs)
 
 
@@ -92,6 +106,28 @@ def dataset(textures, seed):
     ):
         stream = stream.map(change, num_parallel_calls=2)
     return pipelines.batches(stream, FLAGS.batch_size, mixing=FLAGS.batch_size * 32, seed=seed)
+
+
+def validation():
+    """Batches of scenes cut from the validation pictures, always the same."""
+    import tensorflow as tf
+
+    from kcorr import pipelines
+    from kcorr.datasets import Scenes, demo_images
+    from kcorr.io import read_image
+
+    scenes = Scenes(
+        [read_image(path) for path in demo_images("validation")],
+        common.training_size(),
+        length=FLAGS.validation_scenes,
+        seed=VALIDATION_SEED,
+        max_motion=FLAGS.max_motion,
+        noise_share=0.0,
+    )
+    stream = pipelines.examples(scenes, KEYS, shuffle=False, repeat=False)
+    batches = pipelines.batches(stream, 1)
+    # Without its length Keras warns, after each epoch, that the validation data ran out.
+    return batches.apply(tf.data.experimental.assert_cardinality(len(scenes)))
 
 
 if __name__ == "__main__":

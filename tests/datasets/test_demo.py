@@ -23,17 +23,17 @@ def test_nothing_heavy_and_no_wheel_is_imported():
 
 
 def test_pictures_are_textured_unlabelled_and_split_for_good():
-    train, test = demo_images("train"), demo_images("test")
-    assert (len(train), len(test)) == (18, 7)
-    contents = [path.read_bytes() for path in train + test]
-    assert len(set(contents)) == 25  # no picture twice under two names either
-    for path in train + test:
+    splits = [demo_images(split) for split in ("train", "validation", "test")]
+    assert [len(split) for split in splits] == [18, 2, 5]
+    paths = sum(splits, [])
+    assert len({path.read_bytes() for path in paths}) == 25  # no picture under two names either
+    for path in paths:
         lowered = path.as_posix().lower()
         assert not any(w in lowered for w in ("motorcycle", "middlebury", "kitti", "sintel"))
         with Image.open(path) as image:
             assert min(image.size) >= 170
             assert np.asarray(image.convert("L"), np.float32).std() > 10
-    with pytest.raises(ValueError, match="expected one of train, test"):
+    with pytest.raises(ValueError, match="expected one of train, validation, test"):
         demo_images("val")
 
 
