@@ -25,7 +25,7 @@ def test_nothing_heavy_and_no_wheel_is_imported():
 def test_pictures_are_textured_unlabelled_and_split_for_good():
     splits = [demo_images(split) for split in ("train", "validation", "test")]
     assert [len(split) for split in splits] == [18, 2, 5]
-    paths = sum(splits, [])
+    paths = [path for split in splits for path in split]
     assert len({path.read_bytes() for path in paths}) == 25  # no picture under two names either
     for path in paths:
         lowered = path.as_posix().lower()
