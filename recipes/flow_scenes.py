@@ -15,6 +15,13 @@ FLAGS = flags.FLAGS
 common.define_training_flags(steps=14000, batch_size=4, learning_rate=4e-4)
 flags.DEFINE_string("textures", None, "folder of pictures; default: the pip wheels' real pictures")
 flags.DEFINE_float("max_motion", 64.0, "largest motion in pixels", lower_bound=1.0)
+flags.DEFINE_float(
+    "fast_share",
+    0.0,
+    "share of shifts drawn uniformly up to --max_motion instead of log-uniformly",
+    lower_bound=0,
+    upper_bound=1,
+)
 flags.DEFINE_integer("reuse", 3, "uses of a generated scene, each augmented anew", lower_bound=1)
 flags.DEFINE_integer(
     "schedule_steps", None, "length of the learning rate's cosine; default --steps", lower_bound=1
@@ -96,7 +103,12 @@ def dataset(textures, seed):
     from kcorr.datasets.scenes import Scenes
 
     scenes = Scenes(
-        textures, common.training_size(), length=10**6, seed=seed, max_motion=FLAGS.max_motion
+        textures,
+        common.training_size(),
+        length=10**6,
+        seed=seed,
+        max_motion=FLAGS.max_motion,
+        fast_share=FLAGS.fast_share,
     )
     stream = pipelines.examples(scenes, KEYS, seed=seed, shuffle=False, reuse=FLAGS.reuse)
     for change in (

@@ -160,13 +160,13 @@ def _polygon(rng, theta):
     return np.clip((x0 * dy - y0 * dx) / cross, 0.2, 2.0)
 
 
-def random_motion(rng, count, size, max_motion):
+def random_motion(rng, count, size, max_motion, fast_share=0.0):
     """Motions of `count` layers, background first: list of (matrix, shift, field).
 
     Half of the scenes look like a moving camera (parallax: one direction, nearer layers move
     more), half have layers that move on their own over a background.
     """
-    camera = _shift(rng, max_motion)
+    camera = _shift(rng, max_motion, fast_share)
     parallax = rng.random() < 0.5
     near = np.sort(rng.uniform(0.1, 1.0, count)) if parallax else None
     motions = []
@@ -176,7 +176,7 @@ def random_motion(rng, count, size, max_motion):
         elif depth == 0:
             shift = camera * rng.choice([0.0, 0.3, 1.0])
         else:
-            shift = motions[0][1] + _shift(rng, max_motion)
+            shift = motions[0][1] + _shift(rng, max_motion, fast_share)
         length = np.hypot(*shift)
         shift = shift * min(1.0, max_motion / max(length, 1e-6))
         matrix = np.eye(2) + rng.normal(0, 0.03, (2, 2)) * (rng.random() < 0.7)
@@ -185,11 +185,14 @@ def random_motion(rng, count, size, max_motion):
     return motions
 
 
-def _shift(rng, max_motion):
+def _shift(rng, max_motion, fast_share):
     angle = rng.uniform(-np.pi, np.pi)
     if rng.random() < 0.35:  # cameras mostly pan sideways
         angle = rng.normal(0, 0.05) + np.pi * rng.integers(2)
-    length = np.exp(rng.uniform(np.log(min(0.3, max_motion / 2)), np.log(max_motion)))
+    if fast_share > 0 and rng.random() < fast_share:
+        length = rng.uniform(0, max_motion)
+    else:
+        length = np.exp(rng.uniform(np.log(min(0.3, max_motion / 2)), np.log(max_motion)))
     return length * np.array([np.cos(angle), np.sin(angle)])
 
 

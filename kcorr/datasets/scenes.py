@@ -27,6 +27,8 @@ class Scenes:
         seed: scenes of different seeds have nothing in common but the textures.
         max_motion: largest shift of a layer's centre, in pixels; magnitudes are log-uniform.
             Turning, stretching and bending come on top: some pixels at the frame's border.
+        fast_share: share of shifts with a uniform magnitude instead, half of them above
+            `max_motion / 2`: log-uniform ones are rarely that fast, too rarely to be learned.
         layers: (fewest, most) blobs in front of the background.
         photometric: strength of the brightness, contrast and noise differences between the frames;
             0 turns them off (frame 2 is then exactly a moved frame 1).
@@ -49,6 +51,7 @@ class Scenes:
         layers=(1, 8),
         photometric=1.0,
         noise_share=0.05,
+        fast_share=0.0,
     ):
         if min(size) < 16:
             raise ValueError(f"scenes need a size of at least 16x16, got {size[0]}x{size[1]}")
@@ -57,10 +60,13 @@ class Scenes:
                 f"scenes need length >= 1, 0 <= fewest <= most layers and max_motion > 0, got "
                 f"length {length}, layers {layers}, max_motion {max_motion}"
             )
+        if not 0 <= fast_share <= 1:
+            raise ValueError(f"scenes need a fast_share within 0..1, got {fast_share}")
         self.textures = [Texture(image) for image in textures or ()]
         self.size, self.length, self.seed = tuple(size), length, seed
         self.max_motion, self.layers = max_motion, layers
         self.photometric, self.noise_share = photometric, noise_share
+        self.fast_share = fast_share
         self.names = _Names(seed, length)
 
     def __len__(self):
@@ -84,7 +90,7 @@ class Scenes:
 
     def _draw_layers(self, rng):
         count = int(rng.integers(self.layers[0], self.layers[1] + 1))
-        motions = random_motion(rng, count + 1, self.size, self.max_motion)
+        motions = random_motion(rng, count + 1, self.size, self.max_motion, self.fast_share)
         layers = []
         for depth, (matrix, shift, field) in enumerate(motions):
             blob = random_blob(rng, self.size) if depth else None

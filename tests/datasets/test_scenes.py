@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kcorr.datasets import Scenes
+from kcorr.datasets._layers import _shift
 from kcorr.datasets._textures import Texture, _mirrored
 
 SIZE = (72, 96)
@@ -150,6 +151,16 @@ def test_layers_shift_by_at_most_max_motion(max_motion):
     assert max(shifts) > 0.7 * max_motion
 
 
+@pytest.mark.parametrize(
+    ("fast_share", "above_half"), [(0.0, np.log(2) / np.log(48 / 0.3)), (1.0, 0.5)]
+)
+def test_fast_share_makes_large_shifts_as_frequent_as_small_ones(fast_share, above_half):
+    rng = np.random.default_rng(0)
+    lengths = np.array([np.hypot(*_shift(rng, 48.0, fast_share)) for _ in range(2000)])
+    assert lengths.max() <= 48
+    assert abs((lengths > 24).mean() - above_half) < 0.04
+
+
 def test_few_motions_are_large_and_few_are_tiny():
     """Log-uniform shifts: a quarter to three quarters of the scenes move less than 1/8 of most."""
     scenes = _scenes((64, 64), length=300, max_motion=64)
@@ -245,6 +256,7 @@ def test_texture_look_up_against_a_slow_one():
         (None, {"length": 0}, "length 0"),
         (None, {"layers": (3, 2)}, "fewest <= most"),
         (None, {"max_motion": 0}, "max_motion > 0"),
+        (None, {"fast_share": 1.5}, "fast_share within 0..1"),
         ([np.zeros((8, 8), np.uint8)], {}, "a texture must be a uint8 picture"),
         ([np.zeros((8, 8, 3), np.float32)], {}, "a texture must be a uint8 picture"),
         ([np.zeros((0, 8, 3), np.uint8)], {}, "a texture must be a uint8 picture"),
