@@ -2,36 +2,18 @@
 
 import json
 import math
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from _command import ROOT, recipe
 from PIL import Image
 
-ROOT = Path(__file__).parents[2]
 RECIPES = sorted(
     path.stem for path in (ROOT / "recipes").glob("*.py") if "if __name__" in path.read_text()
 )
 LEARNING = ("flow_ddflow", "flow_scenes", "flow_unsupervised", "quickstart")
-PATIENCE = 540  # seconds; a run takes 20 to 40 on two free cores
-
-
-def recipe(name, *flags, imports=None):
-    """Runs `python -m recipes.name`; `imports` is a folder that goes before installed packages."""
-    environment = {**os.environ, "PYTHONPATH": str(imports or "")}
-    return subprocess.run(
-        [sys.executable, "-m", f"recipes.{name}", *map(str, flags)],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
 
 
 # === What a run leaves behind ===
