@@ -28,7 +28,7 @@ class FlyingChairs(Source):
     Records: image1, image2, flow, valid. Names: "00001" and so on.
 
     Raises:
-        ValueError: unknown split.
+        ValueError: unknown split, or a split list that does not fit the samples.
         FileNotFoundError: files are missing; the message shows the expected tree and the source.
     """
 
@@ -41,14 +41,15 @@ class FlyingChairs(Source):
             raise missing_tree(root, ["data/00001_img1.ppm"], LAYOUT, ORIGIN)
         self.names = sorted(present)
         if split != "all":
-            marks = self._read_split(root)
+            marks = self._read_split(root, len(present))
             self.names = [f"{i:05d}" for i, m in enumerate(marks, 1) if m == _MARKS[split]]
         kinds = ("img1.ppm", "img2.ppm", "flow.flo")
         gone = absent(root, [f"data/{name}_{kind}" for name in self.names for kind in kinds])
         if gone:
             raise missing_tree(root, gone, LAYOUT, ORIGIN)
 
-    def _read_split(self, root):
+    def _read_split(self, root, count):
+        """The marks of all samples, in order; `count` samples are there."""
         path = Path(root, "FlyingChairs_train_val.txt")
         if not path.is_file():
             raise missing_tree(root, [path.name], LAYOUT, ORIGIN)
@@ -56,6 +57,8 @@ class FlyingChairs(Source):
         strange = set(marks) - set(_MARKS.values())
         if strange:
             raise ValueError(f"{path}: holds {sorted(strange)[0]!r}, expected only 1 and 2")
+        if len(marks) < count:
+            raise ValueError(f"{path}: has {len(marks)} marks, expected one for each of {count}")
         return marks
 
     def _read(self, index):

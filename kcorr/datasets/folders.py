@@ -7,10 +7,8 @@ from pathlib import Path
 from kcorr.datasets.cuts import THRESHOLD, CutFinder
 from kcorr.datasets.natural import natural_key
 from kcorr.datasets.source import Concat, Pairs, Source, checked_index, checked_stride
-from kcorr.io import FormatError, read_image
+from kcorr.io import IMAGE_SUFFIXES, FormatError, read_image
 from kcorr.schema import IMAGE1
-
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".ppm", ".bmp", ".webp"))
 
 
 class FrameFolder(Source):
@@ -82,7 +80,7 @@ def picture_sequences(path):
     Raises:
         FileNotFoundError: no such folder.
     """
-    return files_by_folder(path, SUFFIXES)
+    return files_by_folder(path, IMAGE_SUFFIXES)
 
 
 def files_by_folder(path, suffixes):
@@ -110,7 +108,7 @@ def _named_sequences(path, name):
     """(paths, record names) of the pictures of each folder."""
     sequences = picture_sequences(path)
     if not sequences:
-        kinds = ", ".join(sorted(SUFFIXES))
+        kinds = ", ".join(IMAGE_SUFFIXES)
         raise FileNotFoundError(f"{path}: no picture in this folder, expected {kinds}")
     prefix = f"{name}/" if name else ""
     return [

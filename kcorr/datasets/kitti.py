@@ -85,9 +85,9 @@ class _Labelled(Source):
                 _, both = read_disparity(seen)
                 zero = np.zeros_like(record[DISPARITY])
                 record[FLOW] = np.concatenate([-record[DISPARITY], zero], axis=-1)
-            same_size(self._root / name, {**record, "noc": both})
+            same_size(self._root / self._left / name, {**record, "noc": both})
             record[OCCLUSION] = record[VALID] * (1 - both)
-        return same_size(self._root / name, record)
+        return same_size(self._root / self._left / name, record)
 
 
 class KITTI2015(_Labelled):

@@ -28,8 +28,8 @@ class VideoFrames:
     The file is decoded once from end to end, which gives the number of frames, the cuts, and any
     damage. Frames that fit `cache_bytes` stay in memory; if they do not all fit, none stays, and
     a frame is decoded on demand from the keyframe before it, and held against the checksum of the
-    first pass, so that it is bit for bit the same. Frames come
-    upright (a phone's rotation mark is applied) and read-only. Safe to read from several threads.
+    first pass, so that it is bit for bit the same. Frames come upright (a phone's rotation mark is
+    applied) and read-only. Safe to read from several threads.
 
     Args:
         path: the video file.

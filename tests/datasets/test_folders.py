@@ -41,7 +41,7 @@ def test_each_sub_folder_is_a_sequence_of_its_own(tmp_path):
     assert _levels(source) == [(11, 12), (21, 22), (31, 32)]
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg", "jpeg", "ppm", "bmp", "webp", "PNG"])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "jpeg", "pgm", "ppm", "bmp", "webp", "PNG"])
 def test_picture_formats(tmp_path, suffix):
     for number in (1, 2):
         _picture(tmp_path / f"{number}.{suffix}", 100)

@@ -79,6 +79,9 @@ def test_chairs_incomplete(chairs):
     with pytest.raises(FileNotFoundError, match=r"missing data/00003_flow\.flo") as caught:
         FlyingChairs(chairs)
     assert "FlyingChairs_train_val.txt" in str(caught.value) and "lmb." in str(caught.value)
+    (chairs / "FlyingChairs_train_val.txt").write_text("1\n1\n")
+    with pytest.raises(ValueError, match="has 2 marks, expected one for each of 4"):
+        FlyingChairs(chairs)
     (chairs / "FlyingChairs_train_val.txt").write_text("1 2 3")
     with pytest.raises(ValueError, match="holds '3', expected only 1 and 2"):
         FlyingChairs(chairs)
@@ -110,9 +113,11 @@ def test_sintel(sintel):
     assert _check(clean[1], *keys) == [12, 13]
     assert _check(final[2], *keys) == [151, 152]
     record = clean[1]
-    # One pixel marked invalid, one of unknown flow; one occluded.
-    assert sorted(zip(*np.nonzero(record["valid"][..., 0] == 0), strict=True)) == [(0, 2), (5, 5)]
-    assert list(zip(*np.nonzero(record["occlusion"][..., 0]), strict=True)) == [(1, 2)]
+    # One pixel of unknown flow, one marked invalid; one occluded.
+    assert np.argwhere(record["valid"][..., 0] == 0).tolist() == [[5, 5]]
+    strict = Sintel(sintel, exclude_invalid=True)[1]["valid"]
+    assert np.argwhere(strict[..., 0] == 0).tolist() == [[0, 2], [5, 5]]
+    assert np.argwhere(record["occlusion"][..., 0]).tolist() == [[1, 2]]
     assert (record["flow"][5, 5] == 0).all() and (record["flow"][0, 0] == (2, 0)).all()
     test = Sintel(sintel, split="test", dtype="final")
     assert len(test) == 4 and _check(test[0], "image1", "image2") == [111, 112]
@@ -120,12 +125,13 @@ def test_sintel(sintel):
 
 @pytest.mark.parametrize(
     "gone", ["flow/cave_2/frame_0002.flo", "occlusions/alley_1/frame_0001.png",
-             "invalid/cave_2/frame_0001.png"],
+             "invalid/cave_2/frame_0001.png", "clean/cave_2/frame_0002.png"],
 )  # fmt: skip
 def test_sintel_incomplete(sintel, gone):
+    """A frame lost in the middle is missing, too: its neighbours make no pair for its flow."""
     (sintel / "training" / gone).unlink()
     with pytest.raises(FileNotFoundError, match=f"missing training/{gone}") as caught:
-        Sintel(sintel)
+        Sintel(sintel, exclude_invalid=True)
     assert "occlusions/<scene>" in str(caught.value) and "sintel.is.tue" in str(caught.value)
 
 
@@ -133,6 +139,9 @@ def test_sintel_refuses_files_that_do_not_belong_together(sintel):
     _image(sintel / "training/clean/alley_1/frame_0002.png", 1, (W + 1, H))
     with pytest.raises(FormatError, match=r"frame_0001: the files differ in size .*image2 9x6"):
         Sintel(sintel)[0]
+    Image.new("L", (W, H - 1)).save(sintel / "training/invalid/cave_2/frame_0001.png")
+    with pytest.raises(FormatError, match=r"valid 8x6, invalid 8x5"):
+        Sintel(sintel, exclude_invalid=True)[2]
 
 
 def test_sintel_arguments(sintel):
