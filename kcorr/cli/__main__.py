@@ -1,6 +1,7 @@
 """Entry point of `kcorr` and `python -m kcorr.cli`."""
 
 import argparse
+import errno
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ COMMANDS = {
     "import-checkpoint": import_checkpoint,
     "export": export,
 }
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -76,6 +78,11 @@ def main(argv=None):
 def _run(top, args):
     if args.command is None:
         top.error(f"no command; expected one of {', '.join(COMMANDS)}")
+    for name, value in vars(args).items():
+        # pathlib would take an empty name for the working directory.
+        if "" in (value if isinstance(value, list) else [value]):
+            _say(args, f"{name}: an empty name; expected that of a file or a folder")
+            return 2
     try:
         with quiet_logs():
             args.run(args)
@@ -91,6 +98,9 @@ def _run(top, args):
             )
         if not _is_bad_input(error):
             raise
+        if getattr(error, "errno", None) in _NO_ROOM and not error.filename:
+            # Writing fails long after opening, and this error does not say where.
+            error = f"{getattr(args, 'output', 'output')}: {error.strerror}"
         _say(args, one_line(error))
         return 2
     return 0

@@ -1,5 +1,6 @@
 """Convert flow and disparity files: .flo, KITTI .png, .pfm, .npy."""
 
+import math
 from pathlib import Path
 
 from kcorr.cli.errors import CommandError, one_line
@@ -25,7 +26,7 @@ _FORMATS = ("flo", "npy", "pfm", "png")
 def add_arguments(parser):
     """IN OUT and options."""
     parser.add_argument("source", metavar="IN", help="a file or a folder")
-    parser.add_argument("target", metavar="OUT", help="a file or a folder")
+    parser.add_argument("output", metavar="OUT", help="a file or a folder")
     parser.add_argument("--to", choices=_FORMATS, help="format of the files in a folder")
     parser.add_argument(
         "--kind",
@@ -41,7 +42,7 @@ def add_arguments(parser):
 
 def run(args):
     """Runs `kcorr convert`."""
-    source, target = Path(args.source), Path(args.target)
+    source, target = Path(args.source), Path(args.output)
     if not source.exists():
         raise CommandError(f"{source}: no such file or folder")
     if source.is_dir():
@@ -87,7 +88,8 @@ def _convert(source, target, args, make_folder=False):
         text = one_line(error).replace("(clip=True to clip)", "(--clip writes the nearest ones)")
         raise CommandError(text) from error
     height, width = values.shape[:2]
-    return f"{target}: {kind} {width}x{height}, {100 * valid.mean():.1f} % known"
+    known = math.floor(1000 * valid.mean()) / 10  # 100 only where nothing is unknown
+    return f"{target}: {kind} {width}x{height}, {known:.1f} % known"
 
 
 def _read(path, kind):

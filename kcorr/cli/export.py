@@ -20,7 +20,7 @@ def add_arguments(parser):
     parser.add_argument(
         "model", metavar="MODEL", help="a shipped network, a .keras or a .weights.h5 file"
     )
-    parser.add_argument("directory", metavar="DIRECTORY", help="for example saved_models/NAME")
+    parser.add_argument("output", metavar="DIRECTORY", help="for example saved_models/NAME")
     add_network_argument(parser)
     parser.add_argument(
         "--version",
@@ -39,12 +39,12 @@ def run(args):
         raise CommandError(
             f"{args.model}: is a folder; expected a shipped network, a .keras or .weights.h5 file"
         )
-    check_output_folder(args.directory)
+    check_output_folder(args.output)
     network = load_network(args.model, args.network)
     from kcorr.export import export_flow
 
     try:
-        written = export_flow(network, args.directory, version=args.number)
+        written = export_flow(network, args.output, version=args.number)
     except ValueError as error:
         raise CommandError(one_line(error)) from error
-    print(written if written is not None else args.directory)
+    print(written)

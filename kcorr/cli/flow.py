@@ -12,7 +12,8 @@ Of two pictures, into the folder DIR:
   flow.flo        the flow, in pixels from FRAME1 to FRAME2 (--format: flow.npy, flow.pfm, or
                   KITTI's 16-bit flow_kitti.png)
   flow.png        the flow as colours of the Middlebury wheel
-  occlusion.png   FRAME1 with what FRAME2 hides in orange
+  occlusion.png   FRAME1 with what FRAME2 hides in orange: what the flow there and back does not
+                  lead home; where a picture is blurred this may be visible but uncertain
   warped.png      FRAME2 pulled back onto FRAME1
   overlay.png     FRAME1 with what moved in colour, and arrows
 
@@ -105,9 +106,10 @@ def _check(args):
                 raise CommandError(f"--{name} is for a video or a folder; got two pictures")
     if args.max_side is not None and args.max_side < 16:
         raise CommandError(f"--max-side is {args.max_side}; expected a whole number from 16")
-    for name, value in (("--max-flow", args.max_flow), ("--fps", args.fps)):
-        if value is not None and not 0 < value < float("inf"):
-            raise CommandError(f"{name} is {value:g}; expected a number above 0")
+    if args.max_flow is not None and not 0 < args.max_flow < float("inf"):
+        raise CommandError(f"--max-flow is {args.max_flow:g}; expected a number above 0")
+    if args.fps is not None and not 0.001 <= args.fps <= 1000:
+        raise CommandError(f"--fps is {args.fps:g}; expected 0.001 to 1000")
     if args.stride is not None and args.stride < 1:
         raise CommandError(f"--stride is {args.stride}; expected a whole number from 1")
 

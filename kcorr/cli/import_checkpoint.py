@@ -17,21 +17,23 @@ examples:
 def add_arguments(parser):
     """PREFIX OUT."""
     parser.add_argument("prefix", metavar="PREFIX", help="path without .index")
-    parser.add_argument("out", metavar="OUT.keras", help="a name ending in .keras or .weights.h5")
+    parser.add_argument(
+        "output", metavar="OUT.keras", help="a name ending in .keras or .weights.h5"
+    )
 
 
 def run(args):
     """Runs `kcorr import-checkpoint`."""
-    if not args.out.endswith((".keras", ".weights.h5")):
-        raise CommandError(f"{args.out}: expected a name that ends in .keras or .weights.h5")
+    if not args.output.endswith((".keras", ".weights.h5")):
+        raise CommandError(f"{args.output}: expected a name that ends in .keras or .weights.h5")
     prefix = args.prefix.removesuffix(".index")
     if not Path(f"{prefix}.index").is_file():
         raise CommandError(
             f"{prefix}.index: no such file; expected the prefix of a TensorFlow checkpoint, "
             "PREFIX.index and PREFIX.data-00000-of-00001"
         )
-    if not Path(args.out).parent.is_dir():
-        raise CommandError(f"{args.out}: the folder {Path(args.out).parent} does not exist")
+    if not Path(args.output).parent.is_dir():
+        raise CommandError(f"{args.output}: the folder {Path(args.output).parent} does not exist")
     with quiet_start():
         from kcorr.models import from_authors_checkpoint
     try:
@@ -40,9 +42,9 @@ def run(args):
         raise CommandError(one_line(error)) from error
     from kcorr.io import atomic_write
 
-    with atomic_write(args.out) as temporary:
-        if args.out.endswith(".keras"):
+    with atomic_write(args.output) as temporary:
+        if args.output.endswith(".keras"):
             network.save(temporary)
         else:
             network.save_weights(temporary, overwrite=True)
-    print(f"{args.out}: {network.name} with {network.count_params():,} parameters")
+    print(f"{args.output}: {network.name} with {network.count_params():,} parameters")

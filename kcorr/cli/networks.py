@@ -32,6 +32,8 @@ def add_network_argument(parser):
 
 def load_network(model, network=None):
     """`kcorr.load` with its errors made `CommandError`, and with quiet imports."""
+    if network is not None and not model.lower().endswith(".weights.h5"):
+        raise CommandError(f"--network is for a .weights.h5 file; got the model {model}")
     with quiet_start():
         from kcorr.models import load
     try:

@@ -25,7 +25,7 @@ def save(paths, image, result, max_flow=None):
     flow = result["flow"]
     max_flow = max_flow or viz.flow_scale(flow)
     draw = {
-        "color": lambda: viz.flow_to_color(flow, max_flow),
+        "color": lambda: viz.flow_to_color(flow, max_flow, clip=True),
         "occlusion": lambda: viz.occlusion_overlay(image, result["occlusion"]),
         "mask": lambda: result["occlusion"] > 0,
         "warped": lambda: np.clip(result["warped"], 0, 1),

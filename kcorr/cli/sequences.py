@@ -30,9 +30,9 @@ def run_sequence(args):
     stride = args.stride or 1
     pairs = Pairs(frames, stride)
     if not len(pairs):
+        count = f"{len(frames)} frame{'s' if len(frames) > 1 else ''}"
         raise CommandError(
-            f"{path}: {len(frames)} frames, and no two of one shot are {stride} apart; expected "
-            "at least one pair"
+            f"{path}: {count}; expected two that are {stride} apart, with no hard cut between them"
         )
     _check_av(args)
     check_output_folder(args.output)

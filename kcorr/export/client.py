@@ -8,6 +8,7 @@ is fine for thumbnails and tests; large pictures should go by gRPC, which sends 
 are.
 """
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -154,6 +155,10 @@ def _post(address, body, timeout):
         raise ConnectionError(f"{address}: no answer ({error.reason})") from error
     except TimeoutError as error:
         raise ConnectionError(f"{address}: no answer within {timeout} s") from error
+    except (http.client.HTTPException, ConnectionError) as error:
+        # It hung up half way, or speaks something else: 8500 is TF Serving's port for gRPC.
+        reason = _first_line(error) or type(error).__name__
+        raise ConnectionError(f"{address}: no HTTP answer ({reason})") from error
     try:
         return json.loads(text)
     except ValueError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 from absl import logging
 
 from kcorr.export.card import model_card
@@ -185,6 +186,11 @@ def _new_version(directory, version):
 
     try:
         yield temporary, finish
+    except tf.errors.OpError as error:
+        # What writes files in TensorFlow raises no OSError; a full disk is ResourceExhaustedError,
+        # like a full memory. The message: "{{node}} file; reason [Op:SaveV2]".
+        reason = error.message.rpartition("; ")[2].partition(" [Op:")[0]
+        raise OSError(f"{directory}: cannot be written ({reason})") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

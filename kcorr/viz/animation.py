@@ -108,14 +108,14 @@ def video_writer(path, fps=25):
 
     Args:
         path: name of the file; its suffix picks the container (.mp4, .mkv, .mov, .avi).
-        fps: frames per second.
+        fps: frames per second, from 0.001 to 1000.
 
     Yields:
         an object with `write(image)` and `count`.
 
     Raises:
         ImportError: PyAV is missing (`pip install kcorr[video]`).
-        ValueError: another suffix, fps not above 0, frames of different sizes, or no frame at all.
+        ValueError: another suffix, fps out of its range, frames of different sizes, or no frame.
         FileNotFoundError: the folder of path does not exist.
     """
     try:
@@ -125,7 +125,9 @@ def video_writer(path, fps=25):
     path = pathlib.Path(path)
     if path.suffix.lower() not in (".mp4", ".mkv", ".mov", ".avi"):
         raise ValueError(f"{path}: expected a name that ends in .mp4, .mkv, .mov or .avi")
-    rate = Fraction(positive(fps, "fps")).limit_denominator(1001)
+    if not 0.001 <= positive(fps, "fps") <= 1000:
+        raise ValueError(f"fps is {fps!r}, expected 0.001 to 1000")
+    rate = Fraction(fps).limit_denominator(1001)
     with atomic_write(path) as temporary, av.open(str(temporary), "w") as container:
         writer = _Writer(av, container, path, rate)
         yield writer

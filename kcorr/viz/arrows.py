@@ -158,15 +158,17 @@ def _draw_key(picture, scale, step, thickness):
     size = fit_size(height, width)
     motion = _round_below(1.5 * step / scale)
     arrow = motion * scale
-    if scale == 1:
-        label = length_label(motion)
-    else:
+    labels = [length_label(motion)]
+    if scale != 1:
         times = f"{scale:.3g}" if scale > 1 else f"1/{1 / scale:.3g}"
-        label = f"{length_label(motion)} (drawn x {times})"
-    letters, line = text_size(label, size)
+        labels.insert(0, f"{labels[0]} (drawn x {times})")
     pad = size // 2
-    box_height, box_width = line + pad, round(arrow + letters + 4 * pad)
-    if box_width > 0.6 * width or box_height > 0.3 * height:
+    for label in labels:  # a small picture gets the shorter one, so that the key does not hide it
+        letters, line = text_size(label, size)
+        box_height, box_width = line + pad, round(arrow + letters + 4 * pad)
+        if box_width <= 0.4 * width and box_height <= 0.3 * height:
+            break
+    else:
         return
     box = picture[height - box_height :, :box_width]
     box[...] = box // 4

@@ -49,7 +49,7 @@ def wheel_color(u, v, radius):
     return color
 
 
-def flow_to_color(flow, max_flow=None, valid=None):
+def flow_to_color(flow, max_flow=None, valid=None, clip=False):
     """Colours a flow by the Middlebury wheel: hue is direction, saturation is length.
 
     Motion to the right is red, down yellow, left cyan-blue, up violet-blue; none is white, and
@@ -61,6 +61,8 @@ def flow_to_color(flow, max_flow=None, valid=None):
             plus 1e-5, as the benchmark does; see `flow_scale` for a choice that outliers cannot
             spoil and for pictures that are to be compared.
         valid: [h, w] or [h, w, 1], 1 = counts; elsewhere black.
+        clip: give vectors longer than `max_flow` the full colour of their direction instead of
+            the benchmark's darker one, which looks like a hole in the fastest motion.
 
     Returns:
         uint8 [h, w, 3].
@@ -80,7 +82,8 @@ def flow_to_color(flow, max_flow=None, valid=None):
     rows = max(1, 2**15 // known.shape[1])
     for top in range(0, len(color), rows):
         part = slice(top, top + rows)
-        color[part] = wheel_color(u[part], v[part], length[part] / scale)
+        radius = length[part] / scale
+        color[part] = wheel_color(u[part], v[part], np.minimum(radius, 1) if clip else radius)
     color[~known] = 0
     return color
 

@@ -33,20 +33,17 @@ def overlay(image, flow, valid=None, max_flow=None, arrows=True, legend=True):
         ValueError: a wrong shape, different sizes, or max_flow not above 0.
     """
     picture = as_uint8(image)
-    vectors, known = as_flow(flow, valid=valid)
+    _, known = as_flow(flow, valid=valid)
     same_size(known, picture, "flow")
     if max_flow is None:
         max_flow = flow_scale(flow, valid=valid)
     max_flow = positive(max_flow, "max_flow")
-    # Shortened to full colour: the wheel's darker tone beyond it would be taken for a shadow.
-    length = np.hypot(vectors[..., 0], vectors[..., 1])
-    vectors *= (max_flow / np.maximum(length, max_flow * (1 + 1e-9)))[..., None]
     grey = (picture @ _LUMA)[..., None] / 255
     # A dark picture is brightened, and blacks are lifted: what is dark has to show its colour, too.
     grey = np.minimum(grey / max(np.percentile(grey, 99), 0.4), 1)
     shade = 0.4 + 0.6 * grey
     # Some white in every colour: pure blue is so dark that it would drown the picture.
-    color = 0.85 * flow_to_color(vectors, max_flow) + 0.15 * 255
+    color = 0.85 * flow_to_color(flow, max_flow, clip=True) + 0.15 * 255
     blended = np.where(known[..., None], color * shade, 80 * grey)
     picture = np.rint(blended).astype(np.uint8)
     if arrows:

@@ -102,6 +102,14 @@ def test_what_is_refused(refused, flow, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_one_unknown_pixel_of_many_is_not_rounded_away(kcorr, tmp_path):
+    values = np.zeros((100, 100, 2))
+    values[3, 4] = np.nan
+    np.save(tmp_path / "a.npy", values)
+    result = kcorr("convert", tmp_path / "a.npy", tmp_path / "b.flo")
+    assert result.out.endswith("flow 100x100, 99.9 % known\n")
+
+
 def test_two_files_of_one_name_in_a_folder(refused, flow, tmp_path):
     (tmp_path / "in").mkdir()
     for name in ("a.flo", "a.pfm"):

@@ -1,5 +1,6 @@
 """`kcorr flow FRAME1 FRAME2`: what is written, and what is refused."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from kcorr import viz
+from kcorr import io, viz
 from kcorr.io import read_flow, read_image, write_image
 
 FILES = ["flow.flo", "flow.png", "occlusion.png", "overlay.png", "warped.png"]
@@ -153,6 +154,7 @@ def test_a_bad_second_picture(refused, planted, frames, tmp_path, make, said):
         (["--max-side", "15"], "--max-side is 15; expected a whole number from 16"),
         (["--max-flow", "0"], "--max-flow is 0; expected a number above 0"),
         (["--max-flow", "nan"], "--max-flow is nan; expected a number above 0"),
+        (["--network", "alexnet"], "--network is for a .weights.h5 file; got the model ddflow"),
         (["--save", "video"], "--save video is for a video or a folder; got two pictures"),
         (["a", "b"], "4 inputs; expected two pictures, one video or one folder of frames"),
     ],
@@ -212,6 +214,32 @@ def test_out_of_memory_is_one_line(refused, planted, frames, tmp_path, monkeypat
     line = refused("flow", *frames, "-o", tmp_path / "out")
     assert "not enough memory" in line and "--max-side" in line
     assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_is_named(refused, planted, frames, tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")  # as from a write: without a name
+
+    monkeypatch.setattr(io, "write_image", full)
+    out = tmp_path / "out"
+    line = refused("flow", *frames, "-o", out)
+    assert line == f"kcorr flow: {out}: No space left on device"
+
+
+@pytest.mark.parametrize("arguments", [["", "{b}"], ["{a}", "{b}", "-o", ""]])
+def test_an_empty_name_is_not_the_working_directory(refused, planted, frames, arguments):
+    line = refused("flow", *[one.format(a=frames[0], b=frames[1]) for one in arguments])
+    assert line.endswith(": an empty name; expected that of a file or a folder")
+
+
+def test_the_fastest_motion_is_not_drawn_dark(kcorr, planted, frames, tmp_path):
+    """Of 3072 vectors the 0.2 % above the colours' scale keep the colour of their direction."""
+    planted.shift = np.zeros((48, 64, 2), np.float32)
+    planted.shift[..., 0] = 10
+    planted.shift[0, :2, 0] = 12
+    out = tmp_path / "out"
+    assert kcorr("flow", *frames, "-o", out, "--save", "color").status == 0
+    assert (read_image(out / "flow.png") == (255, 0, 0)).all()
 
 
 def test_a_bug_shows_its_trace(kcorr, planted, frames, tmp_path, monkeypatch):

@@ -185,7 +185,7 @@ def _one_frame(folder):
     path = folder / "one"
     path.mkdir()
     write_image(path / "a.png", np.zeros((16, 16, 3), np.uint8))
-    return path, "1 frames, and no two of one shot are 1 apart; expected at least one pair"
+    return path, "1 frame; expected two that are 1 apart, with no hard cut between them"
 
 
 def _two_folders(folder):
@@ -236,6 +236,13 @@ def test_frames_beyond_the_end(refused, planted, folder, video, tmp_path, span):
     for source in (folder, video):
         line = refused("flow", source, "--frames", span, "-o", tmp_path / "out")
         assert str(source) in line and "frames" in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("fps", ["0", "-1", "nan", "1e-9", "1e9"])
+def test_a_speed_that_no_player_has(refused, planted, folder, tmp_path, fps):
+    line = refused("flow", folder, "-o", tmp_path / "out", f"--fps={fps}")
+    assert line.startswith("kcorr flow: --fps is ") and line.endswith("expected 0.001 to 1000")
     assert not (tmp_path / "out").exists()
 
 

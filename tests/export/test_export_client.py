@@ -186,6 +186,28 @@ def test_a_server_that_is_not_there_is_named(serving_api, image_pair):
         predict_grpc(address, *image_pair(1, 4, 4))
 
 
+@pytest.mark.parametrize(
+    "answer", [b"", b"\x00\x00\x12\x04\x00", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"]
+)
+def test_what_is_no_http_answer_is_a_connection_error(image_pair, answer):
+    """A server that hangs up, TF Serving's port for gRPC, an answer that breaks off."""
+
+    def serve(server):
+        connection, _ = server.accept()
+        with connection:
+            asked = b""
+            while not asked.endswith(b"}"):
+                asked += connection.recv(65536)
+            connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, args=[server], daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/v1/models/x"
+        with pytest.raises(ConnectionError, match=f"^{url}:predict: no ") as caught:
+            predict_rest(url, *image_pair(1, 4, 4))
+    assert "\n" not in str(caught.value)
+
+
 def test_a_silent_server_is_not_waited_for_longer_than_asked(image_pair):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1/models/x"

@@ -185,6 +185,18 @@ def test_a_failure_leaves_nothing_behind(network, tmp_path, quick, monkeypatch, 
     assert tree(tmp_path) == before
 
 
+def test_a_full_disk_is_an_oserror_that_names_the_folder(network, tmp_path, quick):
+    def full():
+        text = "{{function_node x}} v/part-00000; No space left on device [Op:SaveV2]"
+        raise tf.errors.ResourceExhaustedError(None, None, text)
+
+    quick.during = full
+    with pytest.raises(OSError) as caught:
+        export_flow(network, tmp_path)
+    assert str(caught.value) == f"{tmp_path}: cannot be written (No space left on device)"
+    assert not list(tmp_path.iterdir())
+
+
 def test_two_exports_at_once_both_arrive(network, tmp_path, quick):
     def other():
         (tmp_path / "1").mkdir()

@@ -136,7 +136,12 @@ def test_a_failed_video_leaves_the_old_file_and_nothing_else(tmp_path):
         video.write(RED[1:])
     with pytest.raises(ValueError, match="no frame was written"), viz.video_writer(path, 10):
         pass
-    for name, fps, message in [("flow.txt", 10, "expected a name"), ("flow.mp4", 0, "fps is 0")]:
+    for name, fps, message in [
+        ("flow.txt", 10, "expected a name"),
+        ("flow.mp4", 0, "fps is 0"),
+        ("flow.mp4", 1e-9, "0.001 to 1000"),
+        ("flow.mp4", 1e9, "0.001 to 1000"),
+    ]:
         with pytest.raises(ValueError, match=message), viz.video_writer(tmp_path / name, fps):
             pass
     assert [p.name for p in tmp_path.iterdir()] == ["flow.mp4"]

@@ -64,6 +64,19 @@ def test_random_vectors_agree_with_a_slow_reading_of_the_wheel():
     np.testing.assert_array_equal(color, np.floor(truth))
 
 
+def test_clipped_vectors_have_full_colour_and_the_others_their_own():
+    flow = np.random.default_rng(2).normal(0, 6, (30, 40, 2))
+    length = np.hypot(flow[..., 0], flow[..., 1])
+    long = length > 9
+    assert 0.1 < long.mean() < 0.9
+    clipped = viz.flow_to_color(flow, 9, clip=True)
+    np.testing.assert_array_equal(clipped[~long], viz.flow_to_color(flow, 9)[~long])
+    full = [
+        [slow_color(u, v, np.hypot(u, v) * (1 + 1e-12)) for u, v in row] for row in flow.tolist()
+    ]
+    np.testing.assert_array_equal(clipped[long], np.floor(np.array(full) + 1e-9)[long])
+
+
 def test_hue_turns_with_the_direction():
     angles = np.arange(54) * (2 * np.pi / 54)  # clockwise on the screen: y points down
     flow = np.stack([np.cos(angles), np.sin(angles)], -1)[None]

@@ -91,6 +91,12 @@ def test_key_is_at_the_lower_left_and_only_where_it_fits():
     )
 
 
+def test_the_key_leaves_most_of_a_small_picture_free():
+    flow, plain = constant(1.3, 0, (144, 176)), np.full((144, 176, 3), 128, np.uint8)
+    where = changed(viz.draw_arrows(plain, flow, key=False), viz.draw_arrows(plain, flow, key=True))
+    assert 20 < np.nonzero(where)[1].max() < 0.4 * 176
+
+
 def test_arrow_distance_is_negative_along_the_axis_and_turns_with_it():
     py, px = np.mgrid[-20:21, -20:61].astype(float)
     level = arrow_distance(px, py, np.array([40.0, 0.0]), 4.0, 12.0)
