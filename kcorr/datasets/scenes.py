@@ -14,9 +14,10 @@ import numpy as np
 from kcorr import schema
 from kcorr.datasets._layers import Layer, random_blob, random_motion
 from kcorr.datasets._textures import Texture, noise_texture
+from kcorr.datasets.source import Source, checked_index
 
 
-class Scenes:
+class Scenes(Source):
     """An endless-looking but finite sequence of generated pairs: a pure function of (seed, index).
 
     Args:
@@ -24,7 +25,7 @@ class Scenes:
             procedural noise textures.
         size: (height, width) of the frames.
         length: number of scenes.
-        seed: scenes of different seeds have nothing in common but the textures.
+        seed: 0 to 2^32 - 1; scenes of different seeds have nothing in common but the textures.
         max_motion: largest shift of a layer's centre, in pixels; magnitudes are log-uniform.
             Turning, stretching and bending come on top: some pixels at the frame's border.
         fast_share: share of shifts with a uniform magnitude instead, half of them above
@@ -62,6 +63,8 @@ class Scenes:
             )
         if not 0 <= fast_share <= 1:
             raise ValueError(f"scenes need a fast_share within 0..1, got {fast_share}")
+        if not 0 <= seed < 2**32:  # numpy would take larger ones, as two numbers: seed and index
+            raise ValueError(f"scenes need a seed within 0..2^32 - 1, got {seed}")
         self.textures = [Texture(image) for image in textures or ()]
         self.size, self.length, self.seed = tuple(size), length, seed
         self.max_motion, self.layers = max_motion, layers
@@ -69,12 +72,7 @@ class Scenes:
         self.fast_share = fast_share
         self.names = _Names(seed, length)
 
-    def __len__(self):
-        return self.length
-
-    def __getitem__(self, index):
-        if not 0 <= index < self.length:
-            raise IndexError(f"scene {index} of {self.length}")
+    def _read(self, index):
         rng = np.random.default_rng([self.seed, index])
         layers = self._draw_layers(rng)
         first, owner, flow = self._render_first(layers)
@@ -186,9 +184,7 @@ class _Names(Sequence):
         return self.length
 
     def __getitem__(self, index):
-        if not 0 <= index < self.length:
-            raise IndexError(f"name {index} of {self.length}")
-        return f"scene_{self.seed}_{index:07d}"
+        return f"scene_{self.seed}_{checked_index(index, self.length, 'Scenes'):07d}"
 
 
 def _blend(canvas, where, colours, alpha):

@@ -173,6 +173,9 @@ def _damaged(path, kind, error):
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     if isinstance(error, Image.UnidentifiedImageError):
         reason = "its header makes no sense"
+    if isinstance(error, Image.DecompressionBombError):
+        most = 2 * Image.MAX_IMAGE_PIXELS
+        return FormatError(path, f"the {kind} is too large for pillow", f"at most {most} pixels")
     return FormatError(path, f"the {kind} is damaged or truncated: {reason}", _EXPECTED)
 
 

@@ -36,7 +36,7 @@ def random_colour(example, brightness=0.1, contrast=0.2, gamma=0.2, between=0.25
     Args:
         example: an example dict.
         brightness: largest shift, in units of [0, 1].
-        contrast: largest relative change of the distance from the mean.
+        contrast: largest relative change of the distance from the images' common mean.
         gamma: largest change of the logarithm of the exponent.
         between: share of the change that is drawn for each image on its own.
 
@@ -45,18 +45,15 @@ def random_colour(example, brightness=0.1, contrast=0.2, gamma=0.2, between=0.25
     """
     common = draw(example, 6, (3,), -1.0, 1.0)
     levels = tf.range(256, dtype=tf.float32) / 255
+    present = [key for key in IMAGES if key in example]
+    # One mean for all: with one each, the same colour would be another in the next frame.
+    mean = tf.add_n([_mean(example[key]) for key in present]) / len(present)
     out = dict(example)
-    for number, key in enumerate(IMAGES):
-        if key not in example:
-            continue
-        own = draw(example, 7 + number, (3,), -1.0, 1.0)
+    for key in present:
+        own = draw(example, 7 + IMAGES.index(key), (3,), -1.0, 1.0)
         change = (1 - between) * common + between * own
         image = example[key]
-        if image.dtype == tf.uint8:
-            # All 256 values once, then a look-up: five times faster than the power of every pixel.
-            mean = tf.reduce_mean(tf.cast(image, tf.float32)) / 255
-        else:
-            mean = tf.reduce_mean(image)
+        # Of bytes all 256 values once, then a look-up: five times faster than every pixel's power.
         values = levels if image.dtype == tf.uint8 else image
         values = mean + (values - mean) * (1 + contrast * change[0]) + brightness * change[1]
         values = tf.clip_by_value(values, 0.0, 1.0) ** tf.exp(gamma * change[2])
@@ -64,3 +61,8 @@ def random_colour(example, brightness=0.1, contrast=0.2, gamma=0.2, between=0.25
             values = tf.gather(values, tf.cast(image, tf.int32))
         out[key] = values
     return out
+
+
+def _mean(image):
+    mean = tf.reduce_mean(tf.cast(image, tf.float32))
+    return mean / 255 if image.dtype == tf.uint8 else mean

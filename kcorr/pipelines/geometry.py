@@ -11,6 +11,7 @@ import tensorflow as tf
 from kcorr import schema
 from kcorr.ops import resize
 from kcorr.pipelines._seeds import draw
+from kcorr.pipelines.colour import IMAGES
 
 _FLOWS = (
     schema.FLOW,
@@ -109,7 +110,7 @@ def resize_example(example, size):
         if value.dtype == tf.uint8:
             picture = tf.image.resize(value, size, antialias=True)
             new = tf.cast(tf.clip_by_value(tf.round(picture), 0, 255), tf.uint8)
-        elif schema.FIELDS[key].unit == schema.FIELDS[schema.IMAGE1].unit:
+        elif key in IMAGES:
             new = tf.image.resize(value, size, antialias=True)
         elif key in (schema.FLOW, schema.DISPARITY) and valid is not None:
             weight = _resized(valid, size)

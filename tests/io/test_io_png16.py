@@ -128,7 +128,8 @@ ONE_ROW = b"\0" + bytes(12)  # 2 x 1 pixels of 16-bit RGB
         (png(1, 2, 2, b"\5" + bytes(12)), "filters 0 to 4"),
         (png(0, 2, 2, ONE_ROW), "2x0; expected at least 1x1"),
         (png(2**31, 2**31 - 1, 2, ONE_ROW), "expected at most"),
-        (png(2**14, 2**14, 2, ONE_ROW), "decompression bomb"),
+        (png(2**14, 2**14, 2, ONE_ROW), "hold at most"),
+        (png(2**14, 2**14, 2, np.random.default_rng(0).bytes(2**21)), "decompression bomb"),
         (png(1, 2, 5, ONE_ROW), "colour type 5"),
         (png(1, 2, 3, ONE_ROW), "depth 16, colour type 3"),
         (png(1, 2, 2, ONE_ROW, interlace=2), "interlace 2"),
@@ -146,6 +147,20 @@ def test_a_broken_file_is_named_with_what_is_wrong(tmp_path, data, says):
             read(path)
         assert says in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("depth", "colour"), [(1, 0), (8, 0), (8, 3), (8, 2)])
+def test_8_bit_pixels_that_the_file_cannot_hold(tmp_path, depth, colour):
+    """pillow would make all rows, black ones, and take seconds."""
+    path = tmp_path / "tall.png"
+    path.write_bytes(png(2**20, 17, colour, bytes(400), depth=depth))
+    with pytest.raises(FormatError, match=r"tall\.png: truncated: the header asks for \d+ bytes"):
+        read_image(path)
+
+
+def test_pixels_as_well_compressed_as_possible_are_read(tmp_path):
+    (tmp_path / "a.png").write_bytes(png(4000, 4096, 0, bytes(4000 * 513), depth=1))
+    assert read_image(tmp_path / "a.png").shape == (4000, 4096, 3)
 
 
 def test_pixels_that_do_not_decompress():

@@ -101,6 +101,18 @@ def test_between_is_the_share_that_images_do_not_have_in_common(between, same):
         assert np.array_equal(out["image1"], out["image2"]) is same
 
 
+def test_what_images_have_in_common_keeps_equal_colours_equal():
+    """A colour that both frames show stays one colour, whatever else they show."""
+    first, second = textured(), textured()
+    second[:, 28:] //= 3
+
+    def change(each):
+        return pipelines.random_colour(each, contrast=0.8, between=0.0)
+
+    for out in changed({"image1": first, "image2": second}, change, 5):
+        assert np.array_equal(out["image1"][:, :28], out["image2"][:, :28])
+
+
 def test_batches_are_float_in_any_case():
     each = example(_record())
     stream = tf.data.Dataset.from_tensors(each).repeat(4)
