@@ -45,7 +45,9 @@ def local_correlation(first, second, radius=4, dilation=1, normalise="none"):
     Returns:
         [b, h, w, (2 radius + 1)^2], float32 (float64 for float64 inputs). Channel
         k = (dy + radius) * (2 radius + 1) + (dx + radius), dy outer; its value at (y, x) is
-        <first(y, x), second(y + dy * dilation, x + dx * dilation)>, 0 where that lies outside.
+        <first(y, x), second(y + dy * dilation, x + dx * dilation)>, 0 where that lies outside. A
+        pixel that is not finite spoils its own correlations, and the gradients of the pixels of the
+        other map that it is correlated with; no others.
 
     Raises:
         ValueError: negative radius, dilation below 1, unknown `normalise`, or not two equal shapes
@@ -69,7 +71,14 @@ def local_correlation(first, second, radius=4, dilation=1, normalise="none"):
     @custom_gradient
     def correlate(first, second):
         def pullback(upstream):
-            return _Band(first, second, radius, dilation, _GRADIENT_TILE).gradients(upstream)
+            finite = _finite(first), _finite(second)
+            to_first, to_second = _Band(*finite, radius, dilation, _GRADIENT_TILE).gradients(
+                upstream
+            )
+            return (
+                to_first + _spoilt(second, radius, dilation),
+                to_second + _spoilt(first, radius, dilation),
+            )
 
         return _Band(first, second, radius, dilation, _TILE).volume(), pullback
 
@@ -113,6 +122,19 @@ def _normalised(first, second, normalise):
     if normalise != "none":
         raise ValueError(f"normalise must be one of {', '.join(NORMALISATIONS)}, got {normalise!r}")
     return first, second
+
+
+def _finite(features):
+    """0 for what is not: in a band matrix's product 0 times NaN would spoil the whole tile."""
+    return ops.where(ops.isfinite(features), features, 0.0)
+
+
+def _spoilt(features, radius, dilation):
+    """What `_finite` hid: [b, h, w, 1], NaN where the window of a pixel holds a bad one, else 0."""
+    bad = ops.any(~ops.isfinite(features), axis=-1, keepdims=True)
+    window = ops.ones([2 * radius + 1, 2 * radius + 1, 1, 1])
+    hits = ops.conv(ops.cast(bad, "float32"), window, padding="same", dilation_rate=dilation)
+    return ops.cast(ops.where(hits > 0.5, float("nan"), 0.0), features.dtype)
 
 
 def _differ(shape, other):

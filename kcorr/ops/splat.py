@@ -34,47 +34,54 @@ def forward_splat(values, flow):
             f"{tuple(values.shape)} and {tuple(flow.shape)}"
         )
     dtype = geometry_dtype(values, flow)
+    summed = _splat(ops.cast(values, dtype), ops.cast(flow, dtype))
+    return ops.cast(summed, values.dtype)
+
+
+@custom_gradient
+def _splat(values, flow):
+    """The splat and its pullback, which is a warp: automatic differentiation is far slower."""
     batch, height, width = ops.shape(flow)[:3]
     channels = values.shape[-1] or ops.shape(values)[-1]
-    points = pixel_grid(height, width, dtype) + ops.cast(flow, dtype)
+    count = batch * height * width
+    points = pixel_grid(height, width, flow.dtype) + flow
     # Comparisons with NaN are false. Positions are replaced before the arithmetic, which stops NaN
     # in the value and in the gradient.
-    size = ops.cast(ops.stack([width, height]), dtype)
+    size = ops.cast(ops.stack([width, height]), flow.dtype)
     near = ops.all((points > -1) & (points < size), axis=-1, keepdims=True)
     points = ops.where(near, points, 0.0)
-    corner = ops.stop_gradient(ops.floor(points))
+    values = ops.where(near, values, 0.0)
+    corner = ops.floor(points)
     right, bottom = (points - corner)[..., :1], (points - corner)[..., 1:]
+    weights = [(1.0 - right) * (1.0 - bottom), right * (1.0 - bottom)]
+    weights += [(1.0 - right) * bottom, right * bottom]
     # One scatter of 4 c numbers to the top left corner of each landing place instead of four: the
     # random access is what costs. The cells are those of the image framed by one pixel before.
-    silent = ops.where(near, ops.cast(values, dtype), 0.0)
-    x_weights = ops.concatenate([1.0 - right, right], axis=-1)
-    weights = ops.concatenate([x_weights * (1.0 - bottom), x_weights * bottom], axis=-1)
-    updates = ops.expand_dims(weights, -1) * ops.expand_dims(silent, -2)
     column, row = ops.cast(corner[..., 0], "int32") + 1, ops.cast(corner[..., 1], "int32") + 1
     first = ops.reshape(ops.arange(batch, dtype="int32"), [-1, 1, 1]) * (height + 1)
-    cell = (first + row) * (width + 1) + column
-    cells = batch * (height + 1) * (width + 1)
-    count = batch * height * width
+    cell = ops.reshape((first + row) * (width + 1) + column, [count])
+    updates = ops.concatenate([weight * values for weight in weights], axis=-1)
     updates = ops.reshape(updates, [count, 4 * channels])
-    summed = _scatter(ops.reshape(cell, [count]), updates, cells)
-    summed = ops.reshape(summed, [batch, height + 1, width + 1, 4, channels])
+    cells = scatter_add(cell, updates, batch * (height + 1) * (width + 1))
+    cells = ops.reshape(cells, [batch, height + 1, width + 1, 4, channels])
     total = (
-        summed[:, 1:, 1:, 0]
-        + summed[:, 1:, :-1, 1]
-        + summed[:, :-1, 1:, 2]
-        + summed[:, :-1, :-1, 3]
+        cells[:, 1:, 1:, 0] + cells[:, 1:, :-1, 1] + cells[:, :-1, 1:, 2] + cells[:, :-1, :-1, 3]
     )
-    return ops.cast(total, values.dtype)
 
+    def pullback(upstream):
+        framed = ops.pad(upstream, [[0, 0], [1, 1], [1, 1], [0, 0]])
+        views = [framed[:, :-1, :-1], framed[:, :-1, 1:], framed[:, 1:, :-1], framed[:, 1:, 1:]]
+        table = ops.reshape(ops.concatenate(views, -1), [-1, 4 * channels])
+        found = ops.reshape(ops.take(table, cell, axis=0), [batch, height, width, 4 * channels])
+        corners = ops.split(found, 4, axis=-1)
+        to_values = sum(weight * value for weight, value in zip(weights, corners, strict=True))
+        a, b, c, d = (ops.sum(values * value, axis=-1, keepdims=True) for value in corners)
+        to_x = (1.0 - bottom) * (b - a) + bottom * (d - c)
+        to_y = (1.0 - right) * (c - a) + right * (d - b)
+        to_flow = ops.concatenate([to_x, to_y], axis=-1)
+        return ops.where(near, to_values, 0.0), ops.where(near, to_flow, 0.0)
 
-def _scatter(indices, updates, size):
-    """`scatter_add` whose gradient is one gather: TensorFlow's own guards every index first."""
-
-    @custom_gradient
-    def scatter(updates):
-        return scatter_add(indices, updates, size), lambda up: ops.take(up, indices, axis=0)
-
-    return scatter(updates)
+    return total, pullback
 
 
 def range_map(flow):

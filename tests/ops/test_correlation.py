@@ -197,12 +197,25 @@ def test_a_bad_pixel_spoils_its_own_correlations_only():
     assert np.isnan(spoilt[0][bad[0]]).all()
 
 
-def test_a_bad_pixel_spoils_no_gradient_of_other_rows_and_examples():
-    first, second = draw(12, 20)
-    second[0, 4, 17] = np.nan
-    to_first, _ = gradient(compiled(lambda a, b: local_correlation(a, b, 3)), first, second)
-    rows = np.isfinite(to_first).all((2, 3))
-    assert rows[1].all() and rows[0, 8:].all() and rows[0, 0] and not rows[0, 1:8].any()
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("radius, dilation", [(3, 1), (1, 3), (0, 1)])
+def test_a_bad_pixel_spoils_the_gradients_of_its_window_only(bad, radius, dilation):
+    def gradients(*maps):
+        return gradient(compiled(lambda a, b: local_correlation(a, b, radius, dilation)), *maps)
+
+    maps = draw(12, 40)
+    clean = gradients(*maps)
+    for which in (0, 1):
+        spoilt = maps.copy()
+        spoilt[which, 0, 4, 17, 2] = bad
+        window = np.zeros((2, 12, 40), bool)
+        for dy, dx in displacements(radius, dilation):
+            window[0, 4 + dy, 17 + dx] = 4 + dy >= 0
+        found = gradients(*spoilt)
+        other = 1 - which
+        assert not np.isfinite(found[other][window]).all(-1).any()
+        np.testing.assert_array_equal(found[other][~window], clean[other][~window])
+        np.testing.assert_array_equal(found[which], clean[which])
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
