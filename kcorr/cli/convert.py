@@ -17,7 +17,7 @@ is converted into a folder of the same shape; --to names the format then.
 Unknown pixels stay unknown in every format. A .png holds steps of 1/64 pixel (disparity: 1/256)."""
 EXAMPLES = """\
 examples:
-  kcorr convert flow.flo flow.png
+  kcorr convert flow.flo flow_kitti.png
   kcorr convert results/ submission/ --to png --clip"""
 
 _FORMATS = ("flo", "npy", "pfm", "png")
