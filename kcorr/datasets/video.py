@@ -260,7 +260,8 @@ class _Decoder:
 
     def _open(self):
         try:
-            self._container = self._av.open(str(self._path))
+            # A title in another encoding is no reason to refuse a video.
+            self._container = self._av.open(str(self._path), metadata_errors="replace")
         except self._errors as error:
             # The error's own text repeats the path; its strerror does not.
             raise FormatError(self._path, f"not a readable video ({error.strerror})") from error

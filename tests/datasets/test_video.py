@@ -10,8 +10,9 @@ from kcorr.datasets import Pairs, VideoFrames, demo_videos, video_pairs
 from kcorr.io import FormatError
 
 
-def _write_video(path, frames, options=None, codec="mpeg4", gop=5):
+def _write_video(path, frames, options=None, codec="mpeg4", gop=5, title="film"):
     with av.open(str(path), "w", options=options or {}) as container:
+        container.metadata["title"] = title
         stream = container.add_stream(codec, rate=25)
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = "yuv420p"
@@ -165,6 +166,36 @@ def test_a_damaged_video_is_named_and_its_beginning_is_usable(tmp_path, kind):
         assert 5 < len(frames) < len(truth) and frames.damage
         for index in (0, len(frames) // 2, len(frames) - 2):
             np.testing.assert_array_equal(frames[index], truth[index])
+
+
+def test_a_title_that_is_no_utf_8_is_no_damage(tmp_path):
+    path = tmp_path / "titled.mp4"
+    _write_video(path, _noise_film(4), title="caf\N{LATIN SMALL LETTER E WITH ACUTE}-")
+    data = path.read_bytes()
+    assert b"caf\xc3\xa9-" in data
+    path.write_bytes(data.replace(b"caf\xc3\xa9-", b"caf\xe9--"))
+    assert len(VideoFrames(path)) == 4
+
+
+def test_scratched_videos_are_read_or_refused_by_name(tmp_path):
+    """Bytes overwritten, removed or inserted, half of the time in the container's tables."""
+    path = tmp_path / "scratched.mp4"
+    _write_video(path, _noise_film(12))
+    good, rng = path.read_bytes(), np.random.default_rng(0)
+    refused = 0
+    for trial in range(120):
+        data = bytearray(good)
+        for _ in range(rng.integers(1, 8)):
+            at = rng.integers(len(data) - 1500 if rng.random() < 0.5 else 0, len(data))
+            data[at : at + rng.integers(2)] = rng.bytes(rng.integers(2))
+        path.write_bytes(data)
+        try:
+            frames = VideoFrames(path, damaged="keep", cache_bytes=2**30 * (trial % 2))
+            assert frames[len(frames) - 1].ndim == 3
+        except FormatError as error:
+            refused += 1
+            assert str(error).startswith(str(path)) and "\n" not in str(error)
+    assert 10 < refused < 110
 
 
 @pytest.mark.parametrize(
