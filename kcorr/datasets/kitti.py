@@ -140,6 +140,9 @@ class KITTIMultiView(Source):
         split: "training" or "testing".
         excluded: frame numbers that no pair may contain.
 
+    The colour cameras are called image_2 and image_3; for 2012 colored_0 and colored_1, the names
+    of the labelled pairs, are understood, too.
+
     Records: image1, image2. Names: "image_2/000000_00".
 
     Raises:
@@ -148,12 +151,13 @@ class KITTIMultiView(Source):
     """
 
     def __init__(self, root, year=2015, split="training", excluded=(9, 10, 11, 12)):
-        cameras = {2012: ("colored_0", "colored_1"), 2015: ("image_2", "image_3")}
-        if year not in cameras:
+        if year not in (2012, 2015):
             raise ValueError(f"year is {year!r}, expected 2012 or 2015")
         _check_split(split)
         self._root = Path(root, split)
-        left, right = cameras[year]
+        cameras = {"image_2": "image_3", "colored_0": "colored_1"}
+        left = next((one for one in cameras if (self._root / one).is_dir()), "image_2")
+        right = cameras[left]
         scenes = sorted({file.name[:6] for file in self._root.glob(f"{left}/??????_??.png")})
         firsts = [t for t in range(20) if t not in excluded and t + 1 not in excluded]
         pairs = [

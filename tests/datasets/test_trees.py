@@ -207,10 +207,16 @@ def test_kitti_validation_ids():
     assert len(set(SELFLOW_VALIDATION)) == 30 and max(SELFLOW_VALIDATION) < 200
 
 
-@pytest.mark.parametrize("year, scenes, pairs", [(2015, 200, 6000), (2012, 194, 5820)])
-def test_kitti_multi_view_counts(tmp_path, year, scenes, pairs):
+@pytest.mark.parametrize(
+    "year, cameras, scenes, pairs",
+    [
+        (2015, ("image_2", "image_3"), 200, 6000),
+        (2012, ("image_2", "image_3"), 194, 5820),
+        (2012, ("colored_0", "colored_1"), 194, 5820),
+    ],
+)
+def test_kitti_multi_view_counts(tmp_path, year, cameras, scenes, pairs):
     """On empty files: making the source reads none of them."""
-    cameras = ("image_2", "image_3") if year == 2015 else ("colored_0", "colored_1")
     for camera in cameras:
         folder = tmp_path / "training" / camera
         folder.mkdir(parents=True)
