@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+import zlib
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import tensorflow as tf
 from _sources import Listed, Numbered, as_numpy, equal
 
 from kcorr import pipelines
+from kcorr.datasets import FrameFolder
+from kcorr.io import write_image
 from kcorr.pipelines._seeds import SEED
 
 INVALID = tf.errors.InvalidArgumentError
@@ -114,6 +117,27 @@ def test_a_damaged_record_is_skipped_with_one_counted_warning(caplog):
         "skipped number_1: a damaged file (1 of 6 skipped so far)",
         "skipped number_4: a damaged file (2 of 6 skipped so far)",
     ]
+
+
+def test_every_kind_of_damaged_file_is_skipped_and_counted(tmp_path, caplog):
+    for number in range(8):
+        write_image(tmp_path / f"{number}.png", np.full((6, 8, 3), number, np.uint8))
+    good = (tmp_path / "1.png").read_bytes()
+    size = good[:16] + (60000).to_bytes(4) * 2 + good[24:29]
+    huge = size + zlib.crc32(size[12:]).to_bytes(4) + good[33:]
+    for number, content in ((1, good[:-20]), (2, b""), (4, b"a text"), (5, huge)):
+        (tmp_path / f"{number}.png").write_bytes(content)
+    (tmp_path / "6.png").unlink()
+    (tmp_path / "6.png").symlink_to(tmp_path / "gone")
+    source = FrameFolder(tmp_path, independent=True)
+    options = {"shuffle": False, "repeat": False, "on_error": "skip"}
+    assert _numbers(pipelines.examples(source, ("image1",), **options), 9) == [0, 3, 7]
+    messages = sorted(record.getMessage() for record in caplog.records)
+    for number, words in ((1, "truncated"), (2, "empty"), (4, "begins"), (5, "60000x60000"),
+                          (6, "no such file")):  # fmt: skip
+        message = messages.pop(0)
+        assert message.startswith(f"skipped {number}.png: ") and words in message
+    assert messages == []
 
 
 def test_an_endless_stream_of_damaged_records_ends_each_time():
