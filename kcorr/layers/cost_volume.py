@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from kcorr.layers._base import GeometryLayer
-from kcorr.ops.correlation import NORMALISATIONS, local_correlation
+from kcorr.ops.correlation import NORMALISATIONS, check_reach, local_correlation
 
 
 @keras.saving.register_keras_serializable(package="kcorr")
@@ -36,8 +36,7 @@ class CostVolume(GeometryLayer):
 
     def __init__(self, radius=4, dilation=1, normalise="none", **kwargs):
         super().__init__(**kwargs)
-        if radius < 0 or dilation < 1:
-            raise ValueError(f"need radius >= 0 and dilation >= 1, got {radius} and {dilation}")
+        check_reach(radius, dilation)
         if normalise not in NORMALISATIONS:
             raise ValueError(
                 f"normalise must be one of {', '.join(NORMALISATIONS)}, got {normalise!r}"

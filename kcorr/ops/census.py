@@ -6,6 +6,7 @@ they have a gradient. The distance of two images is what the photometric loss of
 
 from keras import ops
 
+from kcorr.ops._arguments import check_shapes
 from kcorr.ops._backend import custom_gradient
 from kcorr.ops.grid import geometry_dtype
 
@@ -64,11 +65,12 @@ def census_distance(image1, image2, radius=3):
         border it compares zeros; a loss masks `radius` pixels there.
 
     Raises:
-        ValueError: `radius` is below 1 or an image is not [b, h, w, 1 or 3].
+        ValueError: `radius` is below 1, an image is not [b, h, w, 1 or 3], or their sizes differ.
 
     Source: as `census_transform`.
     """
     first, second = _grey(image1, radius), _grey(image2, radius)
+    check_shapes("census_distance", image1=(first, "b h w"), image2=(second, "b h w"))
     dtype = geometry_dtype(first, second)
     first, second = ops.cast(first, dtype), ops.cast(second, dtype)
     batch, height, width = ops.shape(first)

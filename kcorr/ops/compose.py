@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from kcorr.ops._arguments import check_shapes
 from kcorr.ops.grid import geometry_dtype, pixel_grid
 from kcorr.ops.sample import backward_warp
 from kcorr.ops.splat import forward_splat
@@ -20,8 +21,11 @@ def compose_flow(first, second):
     Returns:
         flow: [b, h, w, 2] pixels, float32 (float64 for float64 flows).
         inside: [b, h, w, 1], 1 where p + first(p) lies in frame 2 and everything is known there.
+
+    Raises:
+        ValueError: the shapes do not fit.
     """
-    first, second = _floats(first, second)
+    first, second = _floats("compose_flow", first=first, second=second)
     # An unknown vector travels as zero beside a mark, so that it does not spread to samples that
     # give it no weight.
     unknown = ~ops.all(ops.isfinite(second), axis=-1, keepdims=True)
@@ -53,8 +57,11 @@ def invert_flow(flow, iterations=8, tolerance=0.1):
         inverse: [b, h, w, 2] pixels, frame 2 to frame 1, float32 (float64 for a float64 flow), 0
             where not covered.
         covered: [b, h, w, 1], 1 where q is the target of a point inside frame 1.
+
+    Raises:
+        ValueError: the flow is not [b, h, w, 2].
     """
-    (flow,) = _floats(flow)
+    (flow,) = _floats("invert_flow", flow=flow)
     known = ops.all(ops.isfinite(flow), axis=-1, keepdims=True)
     flow = ops.where(known, flow, 0.0)
     mask = ops.cast(known, flow.dtype)
@@ -123,10 +130,8 @@ def _within(point, limit):
     return ops.minimum(ops.maximum(point, 0.0), limit)
 
 
-def _floats(*flows):
-    flows = [ops.convert_to_tensor(flow) for flow in flows]
-    for flow in flows:
-        if len(flow.shape) != 4 or flow.shape[-1] != 2:
-            raise ValueError(f"a flow is [b, h, w, 2], got {tuple(flow.shape)}")
-    dtype = geometry_dtype(*flows)
-    return tuple(ops.cast(flow, dtype) for flow in flows)
+def _floats(function, **flows):
+    flows = {name: ops.convert_to_tensor(flow) for name, flow in flows.items()}
+    check_shapes(function, **{name: (flow, "b h w 2") for name, flow in flows.items()})
+    dtype = geometry_dtype(*flows.values())
+    return tuple(ops.cast(flow, dtype) for flow in flows.values())

@@ -21,6 +21,7 @@ stored as [c, L], which the GEMM reads directly, where [L, c] would be rearrange
 
 from keras import ops
 
+from kcorr.ops._arguments import check_shapes
 from kcorr.ops._backend import custom_gradient, matmul
 from kcorr.ops.grid import geometry_dtype
 
@@ -50,20 +51,15 @@ def local_correlation(first, second, radius=4, dilation=1, normalise="none"):
         other map that it is correlated with; no others.
 
     Raises:
-        ValueError: negative radius, dilation below 1, unknown `normalise`, or not two equal shapes
-            of four axes.
+        ValueError: negative radius, dilation below 1 or either of them no integer, unknown
+            `normalise`, or the shapes do not fit.
 
     Source: Sun et al., PWC-Net, CVPR 2018, eq. 2; channel order and "cosine": Liu et al., DDFlow,
     AAAI 2019 (released code).
     """
     first, second = ops.convert_to_tensor(first), ops.convert_to_tensor(second)
-    if radius < 0 or dilation < 1:
-        raise ValueError(f"need radius >= 0 and dilation >= 1, got {radius} and {dilation}")
-    shapes = tuple(first.shape), tuple(second.shape)
-    if len(shapes[0]) != 4 or len(shapes[1]) != 4 or _differ(*shapes):
-        raise ValueError(
-            f"local_correlation expects two equal [b, h, w, c], got {shapes[0]} and {shapes[1]}"
-        )
+    check_reach(radius, dilation)
+    check_shapes("local_correlation", first=(first, "b h w c"), second=(second, "b h w c"))
     dtype = geometry_dtype(first, second)
     first, second = ops.cast(first, dtype), ops.cast(second, dtype)
     first, second = _normalised(first, second, normalise)
@@ -71,10 +67,8 @@ def local_correlation(first, second, radius=4, dilation=1, normalise="none"):
     @custom_gradient
     def correlate(first, second):
         def pullback(upstream):
-            finite = _finite(first), _finite(second)
-            to_first, to_second = _Band(*finite, radius, dilation, _GRADIENT_TILE).gradients(
-                upstream
-            )
+            band = _Band(_finite(first), _finite(second), radius, dilation, _GRADIENT_TILE)
+            to_first, to_second = band.gradients(upstream)
             return (
                 to_first + _spoilt(second, radius, dilation),
                 to_second + _spoilt(first, radius, dilation),
@@ -96,8 +90,13 @@ def all_pairs_correlation(first, second, normalise="none"):
     Returns:
         [b, h, w, h2, w2], float32 (float64 for float64 inputs).
 
+    Raises:
+        ValueError: unknown `normalise`, or the shapes do not fit.
+
     Source: Teed and Deng, RAFT, ECCV 2020, eq. 1.
     """
+    first, second = ops.convert_to_tensor(first), ops.convert_to_tensor(second)
+    check_shapes("all_pairs_correlation", first=(first, "b h w c"), second=(second, "b h2 w2 c"))
     dtype = geometry_dtype(first, second)
     first, second = _normalised(ops.cast(first, dtype), ops.cast(second, dtype), normalise)
     batch, height, width, channels = _sizes(first)
@@ -109,9 +108,20 @@ def all_pairs_correlation(first, second, normalise="none"):
 
 
 def unit_length(features):
-    """`features` [b, h, w, c] scaled to unit length over channels, 0 stays 0."""
-    square = ops.sum(features * features, axis=-1, keepdims=True)
-    return features * ops.rsqrt(ops.maximum(square, 1e-12))
+    """`features` [b, h, w, c] scaled to unit length over channels, in their dtype; 0 stays 0."""
+    features = ops.convert_to_tensor(features)
+    # float16 has no 1e-12 (0 would become NaN) and no squares above 255.
+    exact = ops.cast(features, geometry_dtype(features))
+    square = ops.sum(exact * exact, axis=-1, keepdims=True)
+    return ops.cast(exact * ops.rsqrt(ops.maximum(square, 1e-12)), features.dtype)
+
+
+def check_reach(radius, dilation):
+    """Raises ValueError unless these make a window of displacements."""
+    if radius < 0 or dilation < 1 or radius != int(radius) or dilation != int(dilation):
+        raise ValueError(
+            f"need integers radius >= 0 and dilation >= 1, got {radius} and {dilation}"
+        )
 
 
 def _normalised(first, second, normalise):
@@ -135,10 +145,6 @@ def _spoilt(features, radius, dilation):
     window = ops.ones([2 * radius + 1, 2 * radius + 1, 1, 1])
     hits = ops.conv(ops.cast(bad, "float32"), window, padding="same", dilation_rate=dilation)
     return ops.cast(ops.where(hits > 0.5, float("nan"), 0.0), features.dtype)
-
-
-def _differ(shape, other):
-    return any(a != b for a, b in zip(shape, other, strict=True) if None not in (a, b))
 
 
 def _sizes(tensor):

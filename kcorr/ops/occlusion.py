@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from kcorr.ops._arguments import check_shapes
 from kcorr.ops.grid import geometry_dtype
 from kcorr.ops.sample import backward_warp
 
@@ -33,10 +34,14 @@ def fb_occlusion(
     Returns:
         [b, h, w, 1], float32 (float64 for float64 flows), 1 = hidden in frame 2.
 
+    Raises:
+        ValueError: the shapes do not fit, or `border` is unknown.
+
     Source: Sundaram et al., ECCV 2010; constants: Meister et al., UnFlow, AAAI 2018, and the
     released code of DDFlow (Liu et al., AAAI 2019).
     """
     forward, backward = ops.convert_to_tensor(forward), ops.convert_to_tensor(backward)
+    check_shapes("fb_occlusion", forward=(forward, "b h w 2"), backward=(backward, "b h w 2"))
     dtype = geometry_dtype(forward, backward)
     forward = ops.stop_gradient(ops.cast(forward, dtype))
     backward = ops.stop_gradient(ops.cast(backward, dtype))

@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from kcorr.ops._arguments import check_shapes
 from kcorr.ops._backend import resize_bilinear, source_positions
 from kcorr.ops.grid import geometry_dtype
 
@@ -54,15 +55,21 @@ def resize_flow(flow, size, method="bilinear", align_corners=False):
     former).
 
     Args:
-        flow: [b, h, w, 2] pixels of its own grid.
+        flow: [b, h, w, 2] pixels of its own grid. (A disparity is no flow: only its x scales.)
         size: (height, width) of the new grid.
         method: "bilinear" or "nearest".
         align_corners: as in `resize`.
 
     Returns:
-        [b, height, width, 2] pixels of the new grid.
+        [b, height, width, 2] pixels of the new grid, float32 (float64 for a float64 flow).
+
+    Raises:
+        ValueError: `method` is unknown or the flow is not [b, h, w, 2].
     """
     flow = ops.convert_to_tensor(flow)
+    check_shapes("resize_flow", flow=(flow, "b h w 2"))
+    # In bfloat16 the ratio of 384 to 375 rows would be off by half a pixel in a thousand.
+    flow = ops.cast(flow, geometry_dtype(flow))
     old_height, old_width = ops.shape(flow)[1:3]
     ratio = [
         ops.cast(size[1], flow.dtype) / ops.cast(old_width, flow.dtype),

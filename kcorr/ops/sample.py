@@ -10,6 +10,7 @@ Three border modes, drawn for one row `a b c d` and positions left and right of 
 
 from keras import ops
 
+from kcorr.ops._arguments import check_shapes
 from kcorr.ops.grid import geometry_dtype, pixel_grid
 
 BORDERS = ("zero", "edge", "authors")
@@ -20,7 +21,8 @@ def backward_warp(image, flow, border="zero"):
 
     A NaN or infinite flow vector, or one that points far outside, samples nothing: the result is 0
     there and `inside` 0, its gradient is 0, and its neighbours are not touched. (With border "edge"
-    a finite vector is clamped, however far outside it points; `inside` is 0 all the same.)
+    a finite vector is clamped, however far outside it points; `inside` is 0 all the same.) A NaN in
+    the image spoils every sample of the pixels around it, also those that give it no weight.
 
     Args:
         image: [b, h2, w2, c]. Frame 2; float16 and bfloat16 are sampled in float32.
@@ -33,19 +35,13 @@ def backward_warp(image, flow, border="zero"):
             the border pixels: 0 <= x <= w2 - 1 and 0 <= y <= h2 - 1.
 
     Raises:
-        ValueError: `border` is unknown, a tensor has not four axes, or the batches differ.
+        ValueError: `border` is unknown or the shapes do not fit.
 
     Source: Jaderberg et al., Spatial Transformer Networks, NeurIPS 2015, eq. 5 (the sampler);
     border "authors": the released code of DDFlow (Liu et al., AAAI 2019).
     """
     image, flow = ops.convert_to_tensor(image), ops.convert_to_tensor(flow)
-    if len(image.shape) != 4 or len(flow.shape) != 4 or flow.shape[-1] != 2:
-        raise ValueError(
-            f"backward_warp expects image [b, h, w, c] and flow [b, h, w, 2], got "
-            f"{tuple(image.shape)} and {tuple(flow.shape)}"
-        )
-    if None not in (image.shape[0], flow.shape[0]) and image.shape[0] != flow.shape[0]:
-        raise ValueError(f"backward_warp got {image.shape[0]} images and {flow.shape[0]} flows")
+    check_shapes("backward_warp", image=(image, "b h2 w2 c"), flow=(flow, "b h w 2"))
     batch, height, width = ops.shape(flow)[:3]
     dtype = geometry_dtype(image, flow)
     points = pixel_grid(height, width, dtype) + ops.cast(flow, dtype)
@@ -63,7 +59,7 @@ def sample_points(image, points, border="zero"):
 
     Args:
         image: [b, h, w, c].
-        points: [b, n, 2] pixels, (x, y).
+        points: [b, n, 2] pixels, (x, y). Bad ones are treated as `backward_warp` treats vectors.
         border: see `backward_warp`.
 
     Returns:
@@ -71,11 +67,12 @@ def sample_points(image, points, border="zero"):
         inside: [b, n, 1], dtype of the image, 1 where the point lies in the picture.
 
     Raises:
-        ValueError: `border` is unknown.
+        ValueError: `border` is unknown or the shapes do not fit.
     """
     if border not in BORDERS:
         raise ValueError(f"border must be one of {', '.join(BORDERS)}, got {border!r}")
     image, points = ops.convert_to_tensor(image), ops.convert_to_tensor(points)
+    check_shapes("sample_points", image=(image, "b h w c"), points=(points, "b n 2"))
     dtype = geometry_dtype(image, points)
     batch, height, width = ops.shape(image)[:3]
     channels = image.shape[-1] or ops.shape(image)[-1]
@@ -107,8 +104,8 @@ def sample_points(image, points, border="zero"):
             weight = ops.expand_dims(row_weight * column_weight, -1)
             total = total + ops.take(table, row + column, axis=0) * weight
     # The weights of "zero" and "authors" vanish outside by themselves; only positions that were
-    # replaced above must be silenced.
-    total = total * ops.cast(ops.expand_dims(near, -1), dtype)
+    # replaced above must be silenced. Not by a product: pixel (0, 0), which they read, may be NaN.
+    total = ops.where(ops.expand_dims(near, -1), total, 0.0)
     return ops.cast(total, image.dtype), ops.cast(ops.expand_dims(inside, -1), image.dtype)
 
 

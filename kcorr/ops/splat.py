@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from kcorr.ops._arguments import check_shapes
 from kcorr.ops._backend import custom_gradient, scatter_add
 from kcorr.ops.grid import geometry_dtype, pixel_grid
 
@@ -23,16 +24,12 @@ def forward_splat(values, flow):
         [b, h, w, c], dtype of the values, on the grid where the flow ends (of the same size).
 
     Raises:
-        ValueError: a tensor has not four axes or the flow has not two channels.
+        ValueError: the shapes do not fit.
 
     Source: summation splatting, Niklaus and Liu, Softmax Splatting, CVPR 2020.
     """
     values, flow = ops.convert_to_tensor(values), ops.convert_to_tensor(flow)
-    if len(values.shape) != 4 or len(flow.shape) != 4 or flow.shape[-1] != 2:
-        raise ValueError(
-            f"forward_splat expects values [b, h, w, c] and flow [b, h, w, 2], got "
-            f"{tuple(values.shape)} and {tuple(flow.shape)}"
-        )
+    check_shapes("forward_splat", values=(values, "b h w c"), flow=(flow, "b h w 2"))
     dtype = geometry_dtype(values, flow)
     summed = _splat(ops.cast(values, dtype), ops.cast(flow, dtype))
     return ops.cast(summed, values.dtype)

@@ -11,6 +11,7 @@ slower; jax has no float64 by default and stays in the caller's type.
 
 from keras import ops
 
+from kcorr.ops._arguments import check_shapes
 from kcorr.ops._backend import TENSORFLOW
 from kcorr.ops.grid import geometry_dtype, pixel_grid
 from kcorr.ops.sample import backward_warp
@@ -198,7 +199,7 @@ def tps_grid(weights, affine, height, width):
         [b, h, w, 2] pixels, (x, y): where to sample. `grid - pixel_grid(h, w)` is the flow.
 
     Raises:
-        ValueError: the number of weights is not a square.
+        ValueError: the number of weights is not a square, or the shapes do not fit.
 
     Source: Thewlis et al., ICCV 2017 and 2019 (DVE, released code).
     """
@@ -206,6 +207,7 @@ def tps_grid(weights, affine, height, width):
     side = round(weights.shape[1] ** 0.5)
     if side * side != weights.shape[1] or side < 2:
         raise ValueError(f"weights are [b, m * m, 2] with m >= 2, got {tuple(weights.shape)}")
+    check_shapes("tps_grid", weights=(weights, "b m*m 2"), affine=(affine, "b 3 2"))
     dtype = geometry_dtype(weights, affine)
     weights, affine = ops.cast(weights, dtype), ops.cast(affine, dtype)
     last = ops.cast(ops.stack([width - 1, height - 1]), dtype)

@@ -149,3 +149,8 @@ def test_bad_arguments_are_named(shape, radius):
     image = np.zeros(shape, "float32")
     with pytest.raises(ValueError, match=r"radius|census expects"):
         census_distance(image, image, radius)
+
+
+def test_images_of_different_sizes_are_named():
+    with pytest.raises(ValueError, match=r"got \(1, 6, 7\) and \(1, 7, 6\)"):
+        census_distance(np.zeros((1, 6, 7, 3), "float32"), np.zeros((1, 7, 6, 3), "float32"))

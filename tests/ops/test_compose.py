@@ -154,5 +154,7 @@ def test_every_mode():
 
 
 def test_misshapen_flow_is_named():
-    with pytest.raises(ValueError, match=r"\[b, h, w, 2\]"):
+    with pytest.raises(ValueError, match=r"invert_flow expects flow \[b, h, w, 2\]"):
         invert_flow(np.zeros((4, 4, 2), "float32"))
+    with pytest.raises(ValueError, match=r"compose_flow .*got \(1, 4, 4, 2\) and \(1, 3, 4, 2\)"):
+        compose_flow(np.zeros((1, 4, 4, 2), "float32"), np.zeros((1, 3, 4, 2), "float32"))

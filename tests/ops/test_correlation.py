@@ -266,15 +266,32 @@ def test_unit_length():
     assert_gradient(unit_length, draw(2, 3)[0])
 
 
+def test_unit_length_in_half_precision():
+    """float16 has no 1e-12 to divide by and no squares above 255."""
+    features = ops.cast(
+        np.array([0, 3e-4, 400], "float32").reshape(1, 3, 1, 1) * np.ones(4), "float16"
+    )
+    units = unit_length(features)
+    assert keras.backend.standardize_dtype(units.dtype) == "float16"
+    expected = np.array([0, 0.5, 0.5]).reshape(1, 3, 1, 1) * np.ones(4)
+    np.testing.assert_allclose(ops.convert_to_numpy(units), expected, rtol=1e-3)
+
+
 def test_what_is_refused():
     first, second = draw(4, 5)
-    with pytest.raises(ValueError, match="need radius >= 0 and dilation >= 1, got -1 and 1"):
+    with pytest.raises(ValueError, match="radius >= 0 and dilation >= 1, got -1 and 1"):
         local_correlation(first, second, -1)
     with pytest.raises(ValueError, match="got 4 and 0"):
         local_correlation(first, second, 4, 0)
+    with pytest.raises(ValueError, match=r"integers .*got 1\.5 and 1"):
+        local_correlation(first, second, 1.5)
     with pytest.raises(ValueError, match="normalise must be one of none, mean, cosine, got 'l2'"):
         local_correlation(first, second, normalise="l2")
-    with pytest.raises(ValueError, match=r"two equal \[b, h, w, c\], got \(4, 5, 5\)"):
+    with pytest.raises(ValueError, match=r"first \[b, h, w, c\] .*got \(4, 5, 5\)"):
         local_correlation(first[0], second)
     with pytest.raises(ValueError, match=r"got \(2, 4, 5, 5\) and \(2, 4, 4, 5\)"):
         local_correlation(first, second[:, :, 1:])
+    with pytest.raises(
+        ValueError, match=r"all_pairs_correlation expects .* second \[b, h2, w2, c\]"
+    ):
+        all_pairs_correlation(first, second[..., :2])

@@ -91,3 +91,10 @@ def test_no_gradient_passes():
 def test_every_mode():
     forward, backward = authors_example()
     assert_same_in_every_mode(fb_occlusion, forward, backward)
+
+
+def test_misshapen_flows_are_named():
+    flow = np.zeros((1, 4, 5, 2), "float32")
+    for other in (flow[..., :1], flow[:, 1:]):
+        with pytest.raises(ValueError, match="fb_occlusion expects forward"):
+            fb_occlusion(flow, other)

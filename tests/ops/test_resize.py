@@ -231,6 +231,15 @@ def test_half_precision_is_interpolated_in_float32(dtype):
     )
 
 
+@pytest.mark.parametrize("method", ["bilinear", "nearest"])
+def test_vectors_in_half_precision_are_rescaled_in_float32(method):
+    flow = ops.cast(np.full((1, 375, 5, 2), 100, "float32"), "bfloat16")
+    found = resize_flow(flow, (384, 6), method)
+    assert keras.backend.standardize_dtype(found.dtype) == "float32"
+    expected = np.broadcast_to((120, 102.4), (1, 384, 6, 2))
+    np.testing.assert_allclose(ops.convert_to_numpy(found), expected, rtol=1e-6)
+
+
 def test_masks_stay_masks_under_nearest():
     mask = (draw(6, 7, 1) > 0).astype("int32")
     found = resize(mask, (11, 5), "nearest")
@@ -243,3 +252,5 @@ def test_what_is_refused():
         resize(draw(4, 4), (2, 2), "cubic")
     with pytest.raises(ValueError, match=r"expects \[b, h, w, c\], got \(4, 4, 3\)"):
         resize(draw(4, 4)[0], (2, 2))
+    with pytest.raises(ValueError, match=r"resize_flow expects flow \[b, h, w, 2\]"):
+        resize_flow(draw(4, 4, channels=1), (2, 2))

@@ -172,6 +172,21 @@ def test_bad_vectors_sample_nothing_and_touch_no_neighbour(border, both):
     assert not warped[nothing].any()
 
 
+@pytest.mark.parametrize(
+    "border, value",
+    # Under "edge" a finite vector is clamped and samples the corner, whatever stands there.
+    [(b, v) for b in BORDERS for v in BAD if b != "edge" or not np.isfinite(v)],
+)
+def test_bad_vectors_do_not_even_read_a_bad_pixel(border, value):
+    image, flow = draw(4, 5, reach=0)
+    image[:, 0, 0] = np.nan  # where positions that sample nothing are sent
+    flow[:, 2, 3] = value
+    warped, _ = warp(image, flow, border)
+    assert np.isfinite(warped[:, 2, 3]).all()
+    to_flow = gradient(compiled(lambda f: backward_warp(image, f, border)[0]), flow)[0]
+    assert not to_flow[:, 2, 3].any()
+
+
 @every_border
 def test_bad_vectors_have_no_gradient_and_spoil_no_other(border):
     image, flow = draw(5, 7, seed=1)
@@ -269,9 +284,11 @@ def test_what_is_refused():
     image, flow = draw(4, 5)
     with pytest.raises(ValueError, match="border must be one of zero, edge, authors, got 'clamp'"):
         backward_warp(image, flow, "clamp")
-    with pytest.raises(ValueError, match=r"expects image \[b, h, w, c\] and flow \[b, h, w, 2\]"):
+    with pytest.raises(ValueError, match=r"expects image \[b, h2, w2, c\] and flow \[b, h, w, 2\]"):
         backward_warp(image, flow[..., :1])
     with pytest.raises(ValueError, match=r"got \(4, 5, 3\) and"):
         backward_warp(image[0], flow)
-    with pytest.raises(ValueError, match="2 images and 1 flows"):
+    with pytest.raises(ValueError, match=r"got \(2, 4, 5, 3\) and \(1, 4, 5, 2\)"):
         backward_warp(image, flow[:1])
+    with pytest.raises(ValueError, match=r"sample_points expects .* points \[b, n, 2\]"):
+        sample_points(image, flow[:1, 0])

@@ -113,3 +113,5 @@ def test_half_precision_values_are_summed_in_float32():
 def test_misshapen_input_is_named():
     with pytest.raises(ValueError, match=r"flow \[b, h, w, 2\]"):
         forward_splat(np.zeros((1, 4, 4, 3), "float32"), np.zeros((1, 4, 4, 3), "float32"))
+    with pytest.raises(ValueError, match=r"got \(2, 4, 4, 3\) and \(1, 4, 4, 2\)"):
+        forward_splat(np.zeros((2, 4, 4, 3), "float32"), np.zeros((1, 4, 4, 2), "float32"))
