@@ -29,7 +29,8 @@ class _Target:
             return None
         if isinstance(length, int):
             return max(1, round(length * self.scale))
-        scaled = ops.cast(length, "float32") * self.scale
+        # In Python's precision, so that 375 * 0.3 is rounded the same way whether known or not.
+        scaled = ops.cast(length, "float64") * self.scale
         return ops.maximum(ops.cast(ops.round(scaled), "int32"), 1)
 
 

@@ -186,6 +186,17 @@ def test_sizes_may_be_unknown(name):
         np.testing.assert_allclose(one, truth, atol=1e-5)
 
 
+@pytest.mark.tensorflow_only
+def test_a_size_is_rounded_the_same_way_whether_known_or_not():
+    import tensorflow as tf
+
+    layer = layers.Resize(scale=0.3)
+    unknown = tf.function(layer, input_signature=[tf.TensorSpec([None, None, None, 1])])
+    for height in (95, 375, 15):  # ties but for rounding: 112.5 in float64, above it in float32
+        picture = np.zeros((1, height, 4, 1), "float32")
+        assert unknown(picture).shape == layer(picture).shape
+
+
 def test_positions_stay_exact_in_a_wide_picture_under_bfloat16():
     # Frame 2 is frame 1 moved by 301 columns. With positions in bfloat16, column 1001 would be
     # read as 1000.
