@@ -42,10 +42,14 @@ class Board(StepCallback):
         super().on_train_begin(logs)
         self._train = tf.summary.create_file_writer(str(self.folder / "train"))
         self._validation = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        super().on_epoch_begin(epoch, logs)
         if self.step == 0:
             self._pictures()
 
     def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
         logs = dict(logs or {})
         held_out = {name[4:]: logs.pop(name) for name in list(logs) if name.startswith("val_")}
         self._scalars(self._train, {**logs, "learning_rate": learning_rate(self.model)})

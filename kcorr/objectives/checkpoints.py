@@ -79,19 +79,22 @@ class Checkpoints(StepCallback):
         return 0
 
     def on_epoch_end(self, epoch, logs=None):
-        """Saves the objective, and the network if it is the best so far."""
+        """Saves the network if it is the best so far, and the objective."""
+        super().on_epoch_end(epoch, logs)
         logs = plain_logs(logs)
-        path = self.folder / f"step_{self.step:08d}.weights.h5"
-        _save(self.model, path)
         facts = {"step": self.step, "updates": update_count(self.model), "logs": logs}
-        _save_facts(path.with_suffix(".json"), {**facts, "sha256": _digest(path)})
+        # The best first: a kill between the two repeats the epoch, the other way round its best
+        # would be lost.
         value = logs.get(self.best)
         if value is not None and value < self._best_so_far():
             best = self.folder / "best.weights.h5"
             with averaged(self.model):
                 _save(self.model.network, best)
-            facts |= {"sha256": _digest(best), "value": value}
-            _save_facts(best.with_name("best.json"), facts)
+            about = {**facts, "sha256": _digest(best), "value": value}
+            _save_facts(best.with_name("best.json"), about)
+        path = self.folder / f"step_{self.step:08d}.weights.h5"
+        _save(self.model, path)
+        _save_facts(path.with_suffix(".json"), {**facts, "sha256": _digest(path)})
         self._prune()
 
     def _prune(self):
@@ -99,8 +102,9 @@ class Checkpoints(StepCallback):
         files = self._weight_files()
         past = [path for path in files if _step(path) <= self.step]
         for path in set(files) - set(past[-self.keep :]):
-            path.unlink()
+            # The JSON first: what a kill leaves is a half-written checkpoint, pruned next time.
             path.with_suffix(".json").unlink(missing_ok=True)
+            path.unlink()
 
     def _weight_files(self):
         files = [path for path in self.folder.iterdir() if _NAME.fullmatch(path.name)]

@@ -29,7 +29,8 @@ class DistilledFlow(UnsupervisedFlow):
     Terms: `photometric`, `distillation` (mean of both directions), `smoothness`.
 
     Raises:
-        ValueError: a batch is smaller than the crop, or lacks `crop` or the teacher's results.
+        ValueError: the teacher is the student itself; a batch is smaller than the crop, or lacks
+            `crop` or the teacher's results.
 
     Source: Liu et al., DDFlow, AAAI 2019, section 3.3, and its released code (term 6 of which
     averages the directions).
@@ -37,6 +38,8 @@ class DistilledFlow(UnsupervisedFlow):
 
     def __init__(self, network, crop, teacher=None, **kwargs):
         super().__init__(network, **kwargs)
+        if teacher is network:
+            raise ValueError("the teacher must be another network than the student: it is frozen")
         self.crop, self.teacher = tuple(crop), teacher
         if teacher is not None:
             teacher.trainable = False
@@ -65,6 +68,9 @@ class DistilledFlow(UnsupervisedFlow):
         """Patches of the frames, and of the teacher's flow [2b, ...] and occlusion [2b, ...]."""
         if "crop" not in batch:
             raise ValueError("the batch lacks 'crop', the (x, y) of each student's crop")
+        size = tuple(batch[schema.IMAGE1].shape[1:3])
+        if None not in size and (size[0] < self.crop[0] or size[1] < self.crop[1]):
+            raise ValueError(f"frames of size {size} are smaller than the crop {self.crop}")
         flow, hidden = self.teach(batch)
         keys = (schema.IMAGE1, schema.IMAGE2)
         stacked = ops.concatenate(

@@ -15,9 +15,9 @@ class JsonLines(StepCallback):
     Keys: `step`, `seconds` (of this process's training so far), `learning_rate`, the logs (means
     over the epoch so far, null where not finite), and at an epoch's end `epoch`, counted from 0.
 
-    When training begins, lines beyond the step that was restored are dropped, a half-written last
-    line too: each step is in the file once, however often the run was killed. A run that begins
-    at step 0 begins a new log.
+    When the first epoch begins, lines beyond the step that was restored are dropped, a half-written
+    last line too: each step is in the file once, however often the run was killed. A run that
+    begins at step 0 begins a new log.
 
     Args:
         path: the file; its folder must exist.
@@ -37,6 +37,13 @@ class JsonLines(StepCallback):
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
         self._started = time.monotonic()
+        self._opened = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        super().on_epoch_begin(epoch, logs)
+        if self._opened:
+            return
+        self._opened = True
         lines = [line for line in _read(self.path) if _step(line) <= self.step] if self.step else []
         with atomic_write(self.path) as temporary:
             temporary.write_text("".join(lines))
@@ -52,6 +59,7 @@ class JsonLines(StepCallback):
             self._waiting = self._line(logs)
 
     def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
         self._append({**self._line(logs), "epoch": epoch})
 
     def _line(self, logs):

@@ -31,11 +31,17 @@ class Objective(keras.Model):
     EMA of the weights is the optimizer's (`use_ema=True`); `kcorr.objectives.averaged` puts the
     average into the network for evaluation or saving.
 
+    `steps_done` counts the steps of a run, skipped ones included. It is saved with the weights, so
+    that `Checkpoints` and `keras.callbacks.BackupAndRestore` (anywhere in the list of callbacks)
+    go on at the right step; steps that were skipped are those that `optimizer.iterations` lacks.
+
     With `tf.distribute.MirroredStrategy`, construct, build and compile inside the strategy's scope.
 
     Raises:
-        ValueError: a weight for a term that is not in `term_names`; jit_compile=True with several
-            replicas, which TensorFlow cannot do.
+        ValueError: a weight for a term that is not in `term_names`; on compiling, what would
+            silently be something else: `gradient_accumulation_steps` with `clip_norm`, and, with
+            several replicas, jit_compile=True, `gradient_accumulation_steps` or the optimizer's
+            own clipping.
     """
 
     def __init__(self, network, weights=None, clip_norm=1.0, **kwargs):
@@ -44,7 +50,23 @@ class Objective(keras.Model):
         self.term_weights = dict(weights or {})
         self.clip_norm = clip_norm
         self.trackers = Trackers()
-        self.steps_done = 0  # of earlier calls of fit and of a restored run, skipped ones included
+        # A variable, so that it is counted in the compiled step and saved with the weights.
+        self._steps_done = self.add_weight(
+            initializer="zeros",
+            dtype="int",
+            trainable=False,
+            aggregation="only_first_replica",
+            name="steps_done",
+        )
+
+    @property
+    def steps_done(self):
+        """Steps of the run so far, those before a restart and skipped ones included, as int."""
+        return int(ops.convert_to_numpy(self._steps_done))
+
+    @steps_done.setter
+    def steps_done(self, steps):
+        self._steps_done.assign(steps)
 
     # === For subclasses ===
 
@@ -89,6 +111,7 @@ class Objective(keras.Model):
         replicas = self.distribute_strategy.num_replicas_in_sync
         if jit_compile is True and replicas > 1:
             raise ValueError(f"jit_compile=True works on one replica only, here are {replicas}")
+        _check_optimizer(optimizer, self.clip_norm, replicas)
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
 
     def build_optimizer(self):
@@ -96,6 +119,11 @@ class Objective(keras.Model):
         if not self.optimizer.built:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.network.trainable_variables)
+
+    def load_own_variables(self, store):
+        """As Keras'; a file without `steps_done` (older ones) leaves it as it is."""
+        if store.keys():
+            super().load_own_variables(store)
 
     def make_train_function(self, force=False):
         """As Keras': what the step needs is created before it is traced."""
@@ -132,6 +160,7 @@ class Objective(keras.Model):
         norm = self._norm(gradients)
         finite = tf.math.is_finite(norm)
         self._apply(self._clipped(gradients, norm, finite), variables, finite)
+        self._steps_done.assign_add(1)
         self._track({"loss": loss, **_means(terms)}, share, count)
         self.trackers.update({"gradient_norm": norm})
         self.trackers.update({"skipped_steps": tf.where(finite, 0.0, 1.0)})
@@ -200,6 +229,27 @@ class Objective(keras.Model):
                 )
 
             tf.distribute.get_replica_context().merge_call(across, args=(finite, gradients))
+
+
+def _check_optimizer(optimizer, clip_norm, replicas):
+    """Refuses what Keras would do to parts of a step's gradients and not to the whole."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    if optimizer.gradient_accumulation_steps:
+        if replicas > 1:
+            raise ValueError(
+                f"gradient_accumulation_steps works on one replica only, here are {replicas}"
+            )
+        if clip_norm is not None:
+            raise ValueError(
+                "gradient_accumulation_steps with clip_norm would clip each part for itself: "
+                "expected clip_norm=None, and global_clipnorm of the optimizer instead"
+            )
+    for name in ("clipnorm", "global_clipnorm", "clipvalue"):
+        if replicas > 1 and getattr(optimizer, name) is not None:
+            raise ValueError(
+                f"{name} of the optimizer works on one replica only, here are {replicas}: expected "
+                "clip_norm of the objective instead"
+            )
 
 
 def _only_if(condition, action):

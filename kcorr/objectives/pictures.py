@@ -58,10 +58,14 @@ class Pictures(StepCallback):
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
         self.folder.mkdir(parents=True, exist_ok=True)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        super().on_epoch_begin(epoch, logs)
         if self.step == 0:
             self._write()
 
     def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
         if (epoch + 1) % self.every == 0:
             self._write()
 

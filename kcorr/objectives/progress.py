@@ -63,6 +63,7 @@ class Progress(StepCallback):
             self._guarded(lambda: self._move(logs))
 
     def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
         if self._bar is not None:
             self._guarded(lambda: self._move(logs))
         elif not self._terminal:

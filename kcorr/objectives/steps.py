@@ -30,17 +30,23 @@ class StepCallback(keras.callbacks.Callback):
         self.step = self.model.steps_done
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._first = self.step
+        # Read again: a BackupAndRestore that stands behind this callback restores after it.
+        self._first = self.step = self.model.steps_done
 
     def on_train_batch_end(self, batch, logs=None):
+        # Not read from the objective: that would wait for the device after every step.
         self.step = self._first + batch + 1
 
-    def on_train_end(self, logs=None):
-        self.model.steps_done = self.step
+    def on_epoch_end(self, epoch, logs=None):
+        # With steps_per_execution Keras' last batch of an epoch may be one that there was not.
+        self.step = self.model.steps_done
 
 
 class StopAt(StepCallback):
-    """Ends `fit` after exactly `steps` steps in all, in the middle of an epoch if need be."""
+    """Ends `fit` after exactly `steps` steps in all, in the middle of an epoch if need be.
+
+    With `steps_per_execution` it ends with the execution in which that step is taken.
+    """
 
     def __init__(self, steps):
         super().__init__()

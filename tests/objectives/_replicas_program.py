@@ -54,13 +54,22 @@ def averages_and_checkpoints(strategy):
     return {"holds": holds, "back": back, "step": step, "same": same}
 
 
-def refusal(strategy):
-    try:
-        with strategy.scope():
-            toy(jit_compile=True)
-    except ValueError as error:
-        return str(error)
-    return None
+def refusals(strategy):
+    """{name: what compiling says} of what works on one device only."""
+    adam = keras.optimizers.Adam
+    cases = {
+        "xla": lambda: toy(jit_compile=True),
+        "accumulation": lambda: toy(adam(gradient_accumulation_steps=2), clip_norm=None),
+        "clipping": lambda: toy(adam(global_clipnorm=1.0)),
+    }
+    said = {}
+    for name, make in cases.items():
+        try:
+            with strategy.scope():
+                make()
+        except ValueError as error:
+            said[name] = str(error)
+    return said
 
 
 def main():
@@ -74,7 +83,7 @@ def main():
     }
     found = {name: compare(run(alone, **case), run(pair, **case)) for name, case in cases.items()}
     found["averages and checkpoints"] = averages_and_checkpoints(pair)
-    found["refusal"] = refusal(pair)
+    found["refusals"] = refusals(pair)
     print(json.dumps(found))
     sys.stdout.flush()
 

@@ -20,6 +20,7 @@ from _toy_objective import (
 )
 
 from kcorr.objectives import Checkpoints, StepCallback, StopAt, averaged
+from kcorr.objectives import checkpoints as checkpoints_module
 from kcorr.objectives.steps import update_count
 
 ENDLESS = {"steps_per_epoch": 2}
@@ -305,6 +306,16 @@ def test_a_write_that_fails_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         fit(objective, toy_data(), callbacks=[checkpoints])
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_kill_between_best_and_checkpoint_loses_neither(tmp_path, monkeypatch):
+    """The epoch is repeated from the checkpoint before; its best is there already."""
+    saved = []
+    monkeypatch.setattr(
+        checkpoints_module, "_save_facts", lambda path, facts: saved.append(path.name)
+    )
+    run(tmp_path, 1, best="loss")
+    assert saved == ["best.json", "step_00000002.weights.json"]
 
 
 def test_keep_must_be_positive(tmp_path):

@@ -43,5 +43,7 @@ def test_averages_and_checkpoints_work_on_replicas(found):
     assert result == {"holds": True, "back": True, "step": 4, "same": True}
 
 
-def test_xla_with_replicas_is_refused(found):
-    assert "one replica only, here are 2" in found["refusal"]
+def test_what_works_on_one_replica_only_is_refused(found):
+    assert found["refusals"].keys() == {"xla", "accumulation", "clipping"}
+    for message in found["refusals"].values():
+        assert "one replica only, here are 2" in message

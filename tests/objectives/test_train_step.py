@@ -238,3 +238,37 @@ def test_a_term_that_was_not_announced_is_refused_by_name():
 def test_terms_must_be_defined():
     with pytest.raises(TypeError, match="must define terms"):
         Objective(toy_network()).terms({}, training=True)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_gradients_may_be_accumulated(jit_compile):
+    """Two halves of a batch, accumulated, are the step of the batch."""
+    whole = toy(sgd(0.1), clip_norm=None)
+    fit(whole, toy_data(batch=12), epochs=2)
+    rate = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
+    halves = toy(rate, clip_norm=None, jit_compile=jit_compile)
+    fit(halves, toy_data(batch=6), epochs=2)
+    for a, b in zip(whole.network.get_weights(), halves.network.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    assert (update_count(halves), halves.steps_done) == (4, 8)
+
+
+def test_clipping_parts_of_an_accumulated_step_is_refused():
+    for dtype in ("float32", "mixed_float16"):
+        with pytest.raises(ValueError, match="expected clip_norm=None, and global_clipnorm"):
+            toy(keras.optimizers.SGD(0.1, gradient_accumulation_steps=2), dtype=dtype)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_several_steps_per_execution_are_counted_and_are_the_same_steps(jit_compile):
+    """Three do not divide the four batches of an epoch."""
+    runs = []
+    for count in (1, 3):
+        objective = toy(sgd(0.1))
+        objective.compile(sgd(0.1), steps_per_execution=count, jit_compile=jit_compile)
+        history = fit(objective, toy_data(), epochs=2)
+        assert objective.steps_done == update_count(objective) == 8
+        runs.append((history["loss"], objective.network.get_weights()))
+    np.testing.assert_allclose(runs[0][0], runs[1][0], rtol=1e-5)
+    for a, b in zip(runs[0][1], runs[1][1], strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
