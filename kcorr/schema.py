@@ -26,9 +26,13 @@ class Field:
 IMAGE0 = "image0"
 IMAGE1 = "image1"
 IMAGE2 = "image2"
+IMAGE3 = "image3"
+IMAGE4 = "image4"
 FLOW = "flow"
 FLOW_BACKWARD = "flow_backward"
+FLOW_PREVIOUS = "flow_previous"
 FLOW_PYRAMID = "flow_pyramid"
+FLOW_SEQUENCE = "flow_sequence"
 FEATURES = "features"
 VALID = "valid"
 OCCLUSION = "occlusion"
@@ -39,6 +43,7 @@ TEACHER_OCCLUSION = "teacher_occlusion"
 TEACHER_OCCLUSION_BACKWARD = "teacher_occlusion_backward"
 CROP = "crop"
 DISPARITY = "disparity"
+OBJECTS = "objects"
 GRID = "grid"
 POINTS1 = "points1"
 POINTS2 = "points2"
@@ -54,8 +59,11 @@ FIELDS = {
     IMAGE0: _IMAGE,
     IMAGE1: _IMAGE,
     IMAGE2: _IMAGE,
+    IMAGE3: _IMAGE,
+    IMAGE4: _IMAGE,
     FLOW: _FLOW,
     FLOW_BACKWARD: _FLOW,
+    FLOW_PREVIOUS: Field("b h w 2", "float32", "(x, y) in pixels, image1 to image0"),
     VALID: _MASK,
     OCCLUSION: _HIDDEN,
     OCCLUSION_BACKWARD: _HIDDEN,
@@ -65,8 +73,18 @@ FIELDS = {
     TEACHER_OCCLUSION_BACKWARD: _HIDDEN,
     CROP: Field("b 2", "float32", "(x, y) of the student's crop, top left pixel"),
     DISPARITY: Field("b h w 1", "float32", "x_left - x_right in pixels, 0 where invalid"),
+    OBJECTS: Field("b h w 1", "float32", "0 = background, 1, 2, ... = moving objects"),
     GRID: Field("b h w 2", "float32", "(x, y) in pixels of the other view"),
     POINTS1: _POINTS,
     POINTS2: _POINTS,
     VISIBLE: Field("b n 1", "float32", "1 = seen in both views"),
 }
+
+
+def flow_between(first, second):
+    """The key of the flow from image `first` to image `second`: (1, 0) gives "flow10".
+
+    For outputs with more flows than have names of their own. `flow` is flow12, `flow_previous`
+    flow10 and `flow_backward` flow21; each lies on the grid of the image that it starts from.
+    """
+    return f"flow{first}{second}"

@@ -5,4 +5,5 @@ from kcorr.models.ddflow import DDFlowNet as DDFlowNet
 from kcorr.models.predict import Predictor as Predictor
 from kcorr.models.predict import predict as predict
 from kcorr.models.registry import build as build
+from kcorr.models.selflow import SelFlowNet as SelFlowNet
 from kcorr.models.zoo import load as load

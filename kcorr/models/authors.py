@@ -8,41 +8,40 @@ _KINDS = {"kernel": "weights", "bias": "biases"}
 _STEP = "Variable"  # the training step; the test graph of the authors' code has none
 
 
-def from_authors_checkpoint(prefix, dtype="float32"):
+def from_authors_checkpoint(prefix, dtype="float32", standardise=False):
     """A network with the weights of one of the authors' released checkpoints.
 
-    Kernels are stored as height, width, in, out, which is Keras' order too, so they are taken as
-    they are; `build("ddflow")` has the authors' sampler and resizing, hence their outputs. Feed
-    images in [0, 1].
+    DDFlow or SelFlow, which the shapes tell. Kernels are stored as height, width, in, out, which is
+    Keras' order too, so they are taken as they are; `build("ddflow")` and `build("selflow")` have
+    the authors' sampler and resizing, hence their outputs. Feed images in [0, 1].
 
     Args:
         prefix: the checkpoint's path without `.index`, for example "KITTI/census_occlusion"; a name
             of one of its files is understood too.
         dtype: dtype or dtype policy of the network; mixed policies keep the weights in float32.
+        standardise: whether the network standardises its images. No file says what its weights
+            expect: True for the one that learned from ground truth, SelFlow's
+            "Sintel/supervise_finetune"; False for all others.
 
     Returns:
-        A built `DDFlowNet`.
+        A built `DDFlowNet` or `SelFlowNet`.
 
     Raises:
         FileNotFoundError: `<prefix>.index` or its data file does not exist.
         FormatError: (a ValueError) the files are damaged; or variables are missing, unknown or of
-            another shape, all of which are named; or the checkpoint is of SelFlow.
+            another shape, all of which are named.
 
-    Source: Liu et al., DDFlow, AAAI 2019, released checkpoints (TensorFlow 1 bundles, 98 tensors).
+    Source: Liu et al., DDFlow, AAAI 2019, and SelFlow, CVPR 2019, released checkpoints (TensorFlow
+    1 bundles, 98 tensors).
     """
     index = bundle_prefix(prefix) + ".index"
     entries = read_bundle_index(prefix)
-    if _looks_like_selflow(entries):
-        raise FormatError(
-            index,
-            "a checkpoint of SelFlow (three frames), whose network kcorr does not have yet",
-            "one of DDFlow",
-        )
-    network = build("ddflow", dtype=dtype)
+    family = "SelFlow" if _looks_like_selflow(entries) else "DDFlow"
+    network = build(family.lower(), dtype=dtype, standardise=standardise)
     weights = {authors_name(weight.path): weight for weight in network.weights}
     problems = _problems(entries, {name: tuple(weight.shape) for name, weight in weights.items()})
     if problems:
-        raise FormatError(index, "not a checkpoint of DDFlow: " + "; ".join(problems))
+        raise FormatError(index, f"not a checkpoint of {family}: " + "; ".join(problems))
     for name, values in read_bundle(prefix, weights).items():
         weights[name].assign(values)
     return network

@@ -2,15 +2,24 @@
 
 from kcorr.models.ddflow import VARIANTS as DDFLOW_VARIANTS
 from kcorr.models.ddflow import DDFlowNet
+from kcorr.models.selflow import VARIANTS as SELFLOW_VARIANTS
+from kcorr.models.selflow import SelFlowNet
 
-NETWORKS = {name: (DDFlowNet, config) for name, config in DDFLOW_VARIANTS.items()}
+_FAMILIES = [
+    (DDFlowNet, DDFLOW_VARIANTS),
+    (SelFlowNet, SELFLOW_VARIANTS),
+]
+NETWORKS = {
+    name: (network, config) for network, variants in _FAMILIES for name, config in variants.items()
+}
 
 
 def build(name, **overrides):
     """A network with fresh weights, built.
 
     Args:
-        name: one of `NETWORKS`: "ddflow" (the authors' network) or "ddflow_small".
+        name: one of `NETWORKS`: "ddflow" and the three-frame "selflow" (the authors' networks),
+            "ddflow_small" and "selflow_small" (about a quarter of the work), ...
         **overrides: constructor arguments that replace the variant's, for example `dtype`.
 
     Returns:

@@ -1,7 +1,7 @@
-"""The authors' DDFlow network in plain numpy, and the weights and pictures of the golden values.
+"""The authors' networks in plain numpy, and the weights and pictures of the golden values.
 
 Written from the flow specification alone (1.1 to 1.6 and 10.3), nothing of kcorr is used: names and
-shapes of the 98 variables, and a slow forward pass in any precision.
+shapes of the 98 variables, and slow forward passes in any precision.
 """
 
 import numpy as np
@@ -153,3 +153,45 @@ def ddflow(image1, image2, weights):
         hidden = convolve(hidden, weights, name, dilation=dilation, activate=i < 7)
     refined = flow + hidden
     return [*flows, refined, enlarge(refined, *image1.shape[:2])]
+
+
+def selflow(image0, image1, image2, weights):
+    """[h, w, 3] three times -> (forward, backward), each like `ddflow`'s result, on image1's grid.
+
+    One branch after the other, frame by frame, as 1.5 tells it.
+    """
+    weights = {name: value.astype("float64") for name, value in weights.items()}
+    before, middle, after = (
+        features_of(image.astype("float64"), weights) for image in (image0, image1, image2)
+    )
+    forward = backward = np.zeros((1, 1, 2))
+    forwards, backwards = [], []
+    for level in range(6, 1, -1):
+        features = middle[level - 1]
+        height, width, _ = features.shape
+        forward, backward = enlarge(forward, height, width), enlarge(backward, height, width)
+        ahead = cost_volume(unit(features), unit(warp(after[level - 1], forward)))
+        behind = cost_volume(unit(features), unit(warp(before[level - 1], backward)))
+        branches = [
+            np.concatenate([ahead, behind, features, forward, -backward], -1),
+            np.concatenate([behind, ahead, features, backward, -forward], -1),
+        ]
+        for i in range(1, 6):
+            name = f"estimator_level_{level}/conv{i}"
+            branches = [convolve(branch, weights, name) for branch in branches]
+        name = f"estimator_level_{level}/conv6"
+        forward, backward = (convolve(b, weights, name, activate=False) for b in branches)
+        forwards.append(forward)
+        backwards.append(backward)
+    hidden = [
+        np.concatenate([branches[0], branches[1], forward, -backward], -1),
+        np.concatenate([branches[1], branches[0], backward, -forward], -1),
+    ]
+    for i, dilation in enumerate(DILATIONS, 1):
+        name = f"context_network/dilated_conv{i}"
+        hidden = [convolve(h, weights, name, dilation=dilation, activate=i < 7) for h in hidden]
+    size = image1.shape[:2]
+    return (
+        [*forwards, hidden[0], enlarge(hidden[0], *size)],
+        [*backwards, hidden[1], enlarge(hidden[1], *size)],
+    )

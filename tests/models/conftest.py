@@ -23,3 +23,13 @@ def golden_network(golden_prefix):
     from kcorr.models import from_authors_checkpoint
 
     return from_authors_checkpoint(golden_prefix)
+
+
+@pytest.fixture(scope="session")
+def selflow_golden_network(tmp_path_factory):
+    from kcorr.models import from_authors_checkpoint
+
+    folder = tmp_path_factory.mktemp("selflow") / "KITTI 2015"
+    folder.mkdir()
+    prefix = write_bundle(folder / "self_supervision", golden_weights("SelFlow"))
+    return from_authors_checkpoint(prefix)

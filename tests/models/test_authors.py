@@ -12,8 +12,8 @@ from kcorr.models.authors import authors_name
 STEP = np.array(300000, "int32")
 
 
-def assert_golden(network):
-    expected = golden_weights()
+def assert_golden(network, family="DDFlow"):
+    expected = golden_weights(family)
     found = {authors_name(weight.path): np.asarray(weight) for weight in network.weights}
     assert found.keys() == expected.keys()
     for name, values in expected.items():
@@ -100,13 +100,33 @@ def test_an_empty_or_foreign_checkpoint_misses_everything(tmp_path):
     assert all(name in message for name in variable_shapes())
 
 
-def test_selflow_is_recognised_by_its_shapes(tmp_path):
-    tensors = {
-        name: np.zeros(shape, "float32") for name, shape in variable_shapes("SelFlow").items()
-    }
-    assert "SelFlow" in refusal(tmp_path, tensors)
-    del tensors["context_network/dilated_conv3/biases"]
-    assert "SelFlow" in refusal(tmp_path, tensors)
+@pytest.mark.parametrize("family", ["DDFlow", "SelFlow"])
+def test_the_family_is_recognised_by_its_shapes(tmp_path, family):
+    tensors = {name: np.zeros(shape, "float32") for name, shape in variable_shapes(family).items()}
+    prefix = write_bundle(tmp_path / "model", tensors)
+    network = from_authors_checkpoint(prefix)
+    assert type(network).__name__ == f"{family}Net" and not network.standardise
+    # No file says whether its weights expect standardised images: the caller does.
+    assert from_authors_checkpoint(prefix, standardise=True).standardise
+    missing = "context_network/dilated_conv3/biases"
+    del tensors[missing]
+    assert refusal(tmp_path, tensors).endswith(f"not a checkpoint of {family}: missing: {missing}")
+    # One foreign level does not turn one family into the other.
+    other = {"DDFlow": "SelFlow", "SelFlow": "DDFlow"}[family]
+    name = "estimator_level_4/conv1/weights"
+    tensors[name] = np.zeros(variable_shapes(other)[name], "float32")
+    assert f"not a checkpoint of {family}: missing: {missing}; misshapen: {name}" in refusal(
+        tmp_path, tensors
+    )
+
+
+def test_a_selflow_bundle_has_the_released_size(tmp_path):
+    tensors = {**golden_weights("SelFlow"), "Variable": STEP}
+    prefix = write_bundle(tmp_path / "supervise_finetune", tensors)
+    assert (tmp_path / "supervise_finetune.data-00000-of-00001").stat().st_size == 19_163_508
+    network = from_authors_checkpoint(prefix, dtype="mixed_bfloat16", standardise=True)
+    assert network.compute_dtype == "bfloat16"
+    assert_golden(network, "SelFlow")
 
 
 def test_missing_and_truncated_files_are_named(tmp_path):
