@@ -90,14 +90,17 @@ def run(main):
     """
 
     def guarded(argv):
-        if len(argv) > 1:
-            raise app.UsageError(f"unexpected argument {argv[1]!r}: options start with --")
-        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        from kcorr.io import FormatError
+
+        # absl has a handler of its own, which puts date, process and line before each message.
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
         code = 0
         try:
+            if len(argv) > 1:
+                raise UserError(f"unexpected argument {argv[1]!r}: options start with --")
             start_tensorflow()
             main()
-        except (UserError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        except (UserError, FormatError, OSError) as error:
             print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
             code = 2
         except KeyboardInterrupt:
@@ -170,11 +173,16 @@ def load_init(network, init):
     from kcorr.models import load
 
     try:
-        weights = load(init, FLAGS.network).get_weights()
-        network.set_weights(weights)
-    except (ValueError, AttributeError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise UserError(f"{init} does not fit --network={FLAGS.network}: {first}") from error
+        loaded = load(init, FLAGS.network if init.lower().endswith(".weights.h5") else None)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    have, want = ([tuple(w.shape) for w in getattr(n, "weights", ())] for n in (loaded, network))
+    if have != want:
+        raise UserError(
+            f"{init}: its weights do not fit --network={FLAGS.network}; expected another, "
+            "or weights of this one (--init= starts from nothing)"
+        )
+    network.set_weights(loaded.get_weights())
 
 
 def adam(decay_steps, ema):
@@ -216,6 +224,7 @@ def fit(
     validation=None,
     sample=None,
     draw=None,
+    ignore=(),
 ):
     """Trains to --steps, going on from the newest intact checkpoint in the working directory.
 
@@ -233,14 +242,15 @@ def fit(
         validation: dataset evaluated after each epoch with the averaged weights, or None.
         sample, draw: a fixed batch and how to draw what the network makes of it, see
             `kcorr.objectives.Pictures`; None for no pictures.
+        ignore: names of flags that this training does not depend on.
 
     Returns:
-        The last epoch's logs.
+        The last epoch's logs, null where not finite.
     """
     from kcorr import objectives
+    from kcorr.objectives.steps import plain_logs
 
     steps = steps or FLAGS.steps
-
     if FLAGS.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise UserError("--tensorboard needs the package tensorboard: pip install tensorboard")
     checkpoints = objectives.Checkpoints(workdir / "checkpoints", best=best)
@@ -248,6 +258,7 @@ def fit(
         done = checkpoints.restore(objective)
     except ValueError as error:
         raise UserError(str(error).strip().splitlines()[0]) from error
+    check_same_flags(workdir / "checkpoints" / "flags.json", done, ignore)
     if done:
         logging.info("going on from step %d of %d", done, steps)
     if done >= steps:
@@ -273,7 +284,49 @@ def fit(
             verbose=0,
             shuffle=False,
         )
-    return {name: float(values[-1]) for name, values in history.history.items()}
+    return plain_logs({name: values[-1] for name, values in history.history.items()})
+
+
+# A run may be prolonged, watched and checkpointed otherwise than it began.
+FREE_FLAGS = {"workdir", "export_dir", "steps", "epoch_steps", "progress", "tensorboard"}
+
+
+def check_same_flags(path, done, ignore=()):
+    """Refuses to go on with a run that began with other flags; notes the flags of a new run.
+
+    Args:
+        path: the JSON file that holds the flags.
+        done: steps of the run so far.
+        ignore: names of flags that do not matter, beside `FREE_FLAGS`.
+    """
+    from kcorr.io import atomic_write
+
+    modules = FLAGS.flags_by_module_dict().items()
+    defined = {
+        flag.name: flag.value
+        for module, found in modules
+        if module.startswith("recipes.") or module == sys.argv[0]
+        for flag in found
+    }
+    now = {name: defined[name] for name in sorted(defined.keys() - FREE_FLAGS - set(ignore))}
+    if done and path.exists():
+        then = json.loads(path.read_text())
+        changed = [name for name in now if name in then and now[name] != then[name]]
+        if changed:
+            text = ", ".join(f"--{n}={_flag(then[n])} (now {_flag(now[n])})" for n in changed)
+            raise UserError(
+                f"{path.parent} is of a run that began with {text}: give the same flags or another "
+                f"--workdir, or remove {path.name} there to go on with the new ones"
+            )
+        return
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(now, indent=1))
+
+
+def _flag(value):
+    if value is None:
+        return ""
+    return ",".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _seed(seed, done):

@@ -20,6 +20,8 @@ from absl import flags
 from recipes import common, flow_unsupervised, frames
 
 FLAGS = flags.FLAGS
+# Flags that the teacher's training does not depend on.
+STUDENT = ("stage", "teacher", "student_steps", "crop", "distillation", "precompute")
 flags.DEFINE_enum("stage", "both", ("both", "teacher", "student"), "what to train")
 flags.DEFINE_string("teacher", None, "weights of a trained teacher, for --stage=student")
 flags.DEFINE_integer("student_steps", None, "steps of the student; default --steps", lower_bound=1)
@@ -55,7 +57,7 @@ def main():
     teacher = common.make_network(FLAGS.teacher if FLAGS.stage == "student" else FLAGS.init)
     if FLAGS.stage != "student":
         (workdir / "teacher").mkdir(exist_ok=True)
-        logs = flow_unsupervised.train_stages(teacher, source, workdir / "teacher")
+        logs = flow_unsupervised.train_stages(teacher, source, workdir / "teacher", STUDENT)
         common.finish(teacher, workdir / "teacher", logs)
     if FLAGS.stage == "teacher":
         return
@@ -94,6 +96,7 @@ def train_student(student, teacher, source, workdir, size, crop):
         FLAGS.student_steps or FLAGS.steps,
         sample=frames.sample(source, size),
         draw=frames.draw,
+        ignore=("stage", "student_steps"),
     )
 
 

@@ -39,10 +39,10 @@ def main():
     common.finish(network, workdir, logs)
 
 
-def train_stages(network, source, workdir):
+def train_stages(network, source, workdir, ignore=()):
     """Stage A, if wanted, and stage B: the network learns in place. Returns the last logs."""
     if FLAGS.brightness_steps:
-        stage = {"photometric": "brightness", "occlusion": False}
+        stage = {"photometric": "brightness", "occlusion": False, "ignore": ignore}
         train(network, source, workdir / "brightness", FLAGS.brightness_steps, **stage)
     return train(
         network,
@@ -53,11 +53,12 @@ def train_stages(network, source, workdir):
         occlusion=FLAGS.occlusion,
         smoothness=FLAGS.smoothness,
         order=int(FLAGS.smoothness_order),
+        ignore=ignore,
     )
 
 
-def train(network, source, workdir, steps, **method):
-    """One stage: the network learns in place. Returns the last logs."""
+def train(network, source, workdir, steps, ignore=(), **method):
+    """One stage: the network learns in place. `ignore`: see `common.fit`. Returns the last logs."""
     from kcorr.objectives import UnsupervisedFlow
 
     objective = UnsupervisedFlow(network, **method)
@@ -71,6 +72,7 @@ def train(network, source, workdir, steps, **method):
         steps,
         sample=frames.sample(source, size),
         draw=frames.draw,
+        ignore=ignore,
     )
 
 

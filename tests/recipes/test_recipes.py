@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import h5py
@@ -140,11 +141,23 @@ def test_the_same_command_again_goes_on_where_it_ended(smoke_run):
         (workdir / name).unlink()
     done = recipe("flow_ddflow", "--smoke", f"--workdir={workdir}")
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stderr.count("going on from step 4 of 4") == 2  # teacher and student
+    assert done.stderr.splitlines() == ["going on from step 4 of 4"] * 2  # teacher and student
     assert (workdir / "log.jsonl").read_text() == log
     for name, expected in zip(names, before, strict=True):
         for found, known in zip(weights(workdir / name), expected, strict=True):
             np.testing.assert_array_equal(found, known)
+
+
+@pytest.mark.slow
+def test_a_working_directory_of_a_run_with_other_flags_is_refused(smoke_run, tmp_path):
+    _, workdir = smoke_run("flow_scenes")
+    kept = shutil.copytree(workdir, tmp_path / "run")
+    (kept / "network.weights.h5").unlink()
+    other = ("--learning_rate=0.5", "--noprogress")  # the progress bar is no matter
+    done = recipe("flow_scenes", "--smoke", f"--workdir={kept}", *other)
+    assert done.returncode == 2 and not (kept / "network.weights.h5").exists()
+    assert "began with --learning_rate=0.0004 (now 0.5): give the same" in done.stderr
+    assert "Traceback" not in done.stderr and "progress" not in done.stderr
 
 
 # === What a recipe refuses ===
@@ -216,9 +229,9 @@ def test_help_names_every_flag_before_tensorflow_starts(no_tensorflow, name):
 
 def test_an_argument_without_dashes_is_refused(no_tensorflow, tmp_path):
     done = recipe("flow_scenes", f"--workdir={tmp_path / 'run'}", "smoke", imports=no_tensorflow)
-    assert done.returncode != 0 and not (tmp_path / "run").exists()
-    text = (done.stdout + done.stderr).strip().splitlines()
-    assert text[-1] == "unexpected argument 'smoke': options start with --"
+    assert done.returncode == 2 and not (tmp_path / "run").exists() and not done.stdout
+    expected = "flow_scenes: unexpected argument 'smoke': options start with --"
+    assert done.stderr.splitlines() == [expected]
 
 
 def test_the_folder_without_tensorflow_works(no_tensorflow, tmp_path):
