@@ -42,6 +42,8 @@ TEACHER_FLOW_BACKWARD = "teacher_flow_backward"
 TEACHER_OCCLUSION = "teacher_occlusion"
 TEACHER_OCCLUSION_BACKWARD = "teacher_occlusion_backward"
 CROP = "crop"
+SUPERPIXELS = "superpixels"
+HALLUCINATED = "hallucinated"
 DISPARITY = "disparity"
 OBJECTS = "objects"
 GRID = "grid"
@@ -71,6 +73,7 @@ FIELDS = {
     TEACHER_FLOW_BACKWARD: _FLOW,
     TEACHER_OCCLUSION: _HIDDEN,
     TEACHER_OCCLUSION_BACKWARD: _HIDDEN,
+    SUPERPIXELS: Field("b h w 1", "float32", "number of the superpixel of image2, whole"),
     CROP: Field("b 2", "float32", "(x, y) of the student's crop, top left pixel"),
     DISPARITY: Field("b h w 1", "float32", "x_left - x_right in pixels, 0 where invalid"),
     OBJECTS: Field("b h w 1", "float32", "0 = background, 1, 2, ... = moving objects"),
@@ -79,6 +82,24 @@ FIELDS = {
     POINTS2: _POINTS,
     VISIBLE: Field("b n 1", "float32", "1 = seen in both views"),
 }
+
+IMAGES = tuple(key for key in FIELDS if key.startswith("image"))
+
+
+def student(image):
+    """The key of what a student sees instead of an image: "student_image1" for "image1"."""
+    return f"student_{image}"
+
+
+def student_affine(image):
+    """The key of the map [2, 3] from an image's pixels to those of what the student sees of it."""
+    return f"student_affine{image.removeprefix('image')}"
+
+
+# What a student sees has a size of its own, k x l.
+FIELDS |= {student(image): Field("b k l 3", "float32", "RGB in [0, 1]") for image in IMAGES}
+FIELDS |= {student_affine(image): Field("b 2 3", "float32", "(x, y), pixels") for image in IMAGES}
+FIELDS[HALLUCINATED] = Field("b k l 1", "float32", "1 = noise in the student's image2")
 
 
 def flow_between(first, second):

@@ -5,41 +5,67 @@ arrays under the keys of `kcorr.schema`: images uint8 `[h, w, 3]`, flow float32 
 pixels, masks float32 `[h, w, 1]`.
 """
 
+from kcorr.datasets._windows import windows
 from kcorr.datasets.any_source import open_source
 from kcorr.datasets.chairs import FlyingChairs
 from kcorr.datasets.cuts import CutFinder, find_cuts
 from kcorr.datasets.demo import demo_images, demo_videos, grove3, orl_faces
 from kcorr.datasets.folders import FrameFolder
-from kcorr.datasets.kitti import KITTI2012, KITTI2015, SELFLOW_VALIDATION, KITTIMultiView
+from kcorr.datasets.hd1k import HD1K
+from kcorr.datasets.kitti import KITTI2012, KITTI2015, KITTIMultiView
+from kcorr.datasets.middlebury import Middlebury
 from kcorr.datasets.motorcycle import Motorcycle
 from kcorr.datasets.natural import natural_key
 from kcorr.datasets.scenes import Scenes
 from kcorr.datasets.sintel import Sintel
-from kcorr.datasets.source import Concat, Pairs, Source, Subset
+from kcorr.datasets.source import Concat, Pairs, Source, Subset, Windows
+from kcorr.datasets.splits import (
+    SELFLOW_VALIDATION,
+    SINTEL_FRAMES,
+    chairs_split,
+    kitti_multi_view,
+    scene_windows,
+    selflow_split,
+)
+from kcorr.datasets.submissions import SubmissionWriter, check_submission, official_files
+from kcorr.datasets.things import FlyingThings3D
 from kcorr.datasets.video import VideoFrames, video_pairs
 
 __all__ = [
+    "HD1K",
     "KITTI2012",
     "KITTI2015",
     "SELFLOW_VALIDATION",
+    "SINTEL_FRAMES",
     "Concat",
     "CutFinder",
     "FlyingChairs",
+    "FlyingThings3D",
     "FrameFolder",
     "KITTIMultiView",
+    "Middlebury",
     "Motorcycle",
     "Pairs",
     "Scenes",
     "Sintel",
     "Source",
+    "SubmissionWriter",
     "Subset",
     "VideoFrames",
+    "Windows",
+    "chairs_split",
+    "check_submission",
     "demo_images",
     "demo_videos",
     "find_cuts",
     "grove3",
+    "kitti_multi_view",
     "natural_key",
+    "official_files",
     "open_source",
     "orl_faces",
+    "scene_windows",
+    "selflow_split",
     "video_pairs",
+    "windows",
 ]

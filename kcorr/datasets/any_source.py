@@ -1,19 +1,29 @@
 """Opens whatever unlabelled frames a user has: what `--data_dir` of the recipes takes."""
 
+import functools
 from pathlib import Path
 
 from kcorr.datasets import folders, video
+from kcorr.datasets._windows import checked_stride
 from kcorr.datasets.cuts import THRESHOLD
-from kcorr.datasets.source import Concat, Pairs, checked_stride
+from kcorr.datasets.source import Concat, Windows
 
 
 def open_source(
-    path, stride=1, *, cut_threshold=THRESHOLD, cache_bytes=2**30, damaged="error", name=None
+    path,
+    stride=1,
+    *,
+    cut_threshold=THRESHOLD,
+    cache_bytes=2**30,
+    damaged="error",
+    name=None,
+    frames=2,
+    ends="skip",
 ):
     """Opens a video, a folder of frames, a folder of videos, or a list of those, as frame pairs.
 
     A folder may hold both kinds, and sub-folders: every sub-folder with pictures and every video
-    is a sequence of its own. Pairs cross neither a sequence's end nor a hard cut.
+    is a sequence of its own. Pairs and windows cross neither a sequence's end nor a hard cut.
 
     Args:
         path: a path, or a list of paths.
@@ -23,9 +33,10 @@ def open_source(
         damaged: "error" or "keep", for broken videos, see `VideoFrames`.
         name: what `names` begin with; by default a video's file name, and nothing for a folder.
             Of a list, each entry gets as much of its path as tells it from the others.
+        frames, ends: windows of more than two frames, see `kcorr.datasets.Windows`.
 
     Returns:
-        A source of `{image1, image2}`.
+        A source of `{image1, image2}`; of `{image0 ... image4}` for `frames=5`.
 
     Raises:
         FileNotFoundError: a path that does not exist, or a folder without pictures and videos.
@@ -38,16 +49,20 @@ def open_source(
     if not paths:
         raise ValueError("open_source got an empty list, expected at least one path")
     labels = [name] if len(paths) == 1 else [_join(name, label) for label in _labels(paths)]
-    sources = [_open(one, stride, options, label) for one, label in zip(paths, labels, strict=True)]
+    cutting = functools.partial(Windows, frames=frames, stride=stride, ends=ends)
+    sources = [
+        _open(one, cutting, options, label) for one, label in zip(paths, labels, strict=True)
+    ]
     for one, source in zip(paths, sources, strict=True):
         if not source.names:
-            raise ValueError(
-                f"{one}: no two frames of one shot are {stride} apart, nothing to pair"
-            )
+            lacking = f"no {frames} frames of one shot, each {stride} behind the one before"
+            if frames == 2:
+                lacking = f"no two frames of one shot are {stride} apart, nothing to pair"
+            raise ValueError(f"{one}: {lacking}")
     return Concat(sources)
 
 
-def _open(path, stride, options, name):
+def _open(path, cutting, options, name):
     """One path; takes what the videos keep in memory off `options["cache_bytes"]`."""
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
@@ -55,24 +70,24 @@ def _open(path, stride, options, name):
         if path.suffix.lower() not in video.SUFFIXES:
             kinds = ", ".join(sorted(video.SUFFIXES))
             raise ValueError(f"{path}: expected a folder, or a video ({kinds})")
-        return _open_video(path, stride, options, name)
+        return _open_video(path, cutting, options, name)
     sources = []
     if folders.picture_sequences(path):
         threshold = options["cut_threshold"]
-        sources.append(folders.folder_pairs(path, stride, threshold, name or ""))
+        sources.append(folders.folder_windows(path, cutting, threshold, name or ""))
     for files in folders.files_by_folder(path, video.SUFFIXES):
         for file in files:
             inside = file.relative_to(path).as_posix()
-            sources.append(_open_video(file, stride, options, _join(name, inside)))
+            sources.append(_open_video(file, cutting, options, _join(name, inside)))
     if not sources:
         raise FileNotFoundError(f"{path}: neither pictures nor videos in this folder")
     return Concat(sources)
 
 
-def _open_video(path, stride, options, name):
+def _open_video(path, cutting, options, name):
     frames = video.VideoFrames(path, **options, name=name)
     options["cache_bytes"] -= frames.cached_bytes
-    return Pairs(frames, stride)
+    return cutting(frames)
 
 
 def _join(name, inside):

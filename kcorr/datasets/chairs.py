@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from kcorr.datasets.source import Source
+from kcorr.datasets.splits import chairs_split
 from kcorr.datasets.trees import absent, missing_tree, same_size
 from kcorr.io import read_flow, read_image
 from kcorr.schema import FLOW, IMAGE1, IMAGE2, VALID
@@ -15,7 +16,6 @@ FlyingChairs_release/
     ...             (22872 samples)
 """
 ORIGIN = "https://lmb.informatik.uni-freiburg.de/resources/datasets/FlyingChairs.en.html"
-_MARKS = {"train": "1", "validation": "2"}
 
 
 class FlyingChairs(Source):
@@ -33,7 +33,7 @@ class FlyingChairs(Source):
     """
 
     def __init__(self, root, split="train"):
-        if split != "all" and split not in _MARKS:
+        if split not in ("train", "validation", "all"):
             raise ValueError(f"split is {split!r}, expected 'train', 'validation' or 'all'")
         self._data = Path(root, "data")
         present = {file.name[:5] for file in self._data.glob("*_img1.ppm")}
@@ -41,25 +41,25 @@ class FlyingChairs(Source):
             raise missing_tree(root, ["data/00001_img1.ppm"], LAYOUT, ORIGIN)
         self.names = sorted(present)
         if split != "all":
-            marks = self._read_split(root, len(present))
-            self.names = [f"{i:05d}" for i, m in enumerate(marks, 1) if m == _MARKS[split]]
+            self.names = self._read_split(root, len(present))[split]
         kinds = ("img1.ppm", "img2.ppm", "flow.flo")
         gone = absent(root, [f"data/{name}_{kind}" for name in self.names for kind in kinds])
         if gone:
             raise missing_tree(root, gone, LAYOUT, ORIGIN)
 
     def _read_split(self, root, count):
-        """The marks of all samples, in order; `count` samples are there."""
+        """{split: names}; `count` samples are there."""
         path = Path(root, "FlyingChairs_train_val.txt")
         if not path.is_file():
             raise missing_tree(root, [path.name], LAYOUT, ORIGIN)
         marks = path.read_text().split()
-        strange = set(marks) - set(_MARKS.values())
-        if strange:
-            raise ValueError(f"{path}: holds {sorted(strange)[0]!r}, expected only 1 and 2")
+        try:
+            split = chairs_split(marks)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
         if len(marks) < count:
             raise ValueError(f"{path}: has {len(marks)} marks, expected one for each of {count}")
-        return marks
+        return split
 
     def _read(self, index):
         start = self._data / self.names[index]

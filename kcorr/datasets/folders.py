@@ -1,12 +1,14 @@
 """Folders of pictures as frame pairs or as single pictures."""
 
+import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from kcorr.datasets._windows import checked_stride
 from kcorr.datasets.cuts import THRESHOLD, CutFinder
 from kcorr.datasets.natural import natural_key
-from kcorr.datasets.source import Concat, Pairs, Source, checked_index, checked_stride
+from kcorr.datasets.source import Concat, Source, Windows, checked_index
 from kcorr.io import IMAGE_SUFFIXES, FormatError, read_image
 from kcorr.schema import IMAGE1
 
@@ -15,9 +17,10 @@ class FrameFolder(Source):
     """A folder of pictures, read as the frames of a film or as independent pictures.
 
     Frames are in natural order (frame_2 before frame_10). Every sub-folder is a sequence of its
-    own. No pair crosses a hard cut, and where the size of the pictures changes, a new sequence
-    starts. Looking for cuts reads every picture once when the source is made (in a few threads);
-    `cut_threshold=None` spares that, and sizes are then only compared when a pair is read.
+    own. No pair or longer window crosses a hard cut, and where the size of the pictures changes, a
+    new sequence starts. Looking for cuts reads every picture once when the source is made (in a few
+    threads); `cut_threshold=None` spares that, and sizes are then only compared when a record is
+    read.
 
     A picture that cannot be read does not stop the source from being made: reading its records
     raises, so that a pipeline can skip and count it.
@@ -28,42 +31,60 @@ class FrameFolder(Source):
         independent: True gives records `{image1}` of single pictures and no pairs.
         cut_threshold: see `kcorr.datasets.CutFinder`; None looks for no cuts.
         name: what `names` begin with; nothing by default.
+        frames, ends: windows of more than two frames, see `kcorr.datasets.Windows`.
 
     Attributes:
-        names: path of the (first) picture in the folder, and "+stride" for a pair.
+        names: path of image1 in the folder, and "+stride" unless they are single pictures.
 
     Raises:
         FileNotFoundError: no such folder, or no picture in it.
-        ValueError: a bad stride, or no two pictures that make a pair.
+        ValueError: a bad stride, `frames` or `ends`, or too few pictures for a single record.
     """
 
-    def __init__(self, path, stride=1, *, independent=False, cut_threshold=THRESHOLD, name=""):
+    def __init__(
+        self,
+        path,
+        stride=1,
+        *,
+        independent=False,
+        cut_threshold=THRESHOLD,
+        name="",
+        frames=2,
+        ends="skip",
+    ):
         self.path = Path(path)
+        checked_stride(stride)
         if independent:
             sequences = _named_sequences(self.path, name)
             self._records = Concat([_Pictures(files, names) for files, names in sequences])
         else:
-            self._records = folder_pairs(self.path, stride, cut_threshold, name)
+            cutting = functools.partial(Windows, frames=frames, stride=stride, ends=ends)
+            self._records = folder_windows(self.path, cutting, cut_threshold, name)
         self.names = self._records.names
         if not self.names:
             raise ValueError(
-                f"{self.path}: no two pictures make a pair at stride {stride}; single pictures "
-                "are read with independent=True"
+                f"{self.path}: no {'two' if frames == 2 else frames} pictures make a "
+                f"{'pair' if frames == 2 else 'window'} at stride {stride}; single pictures are "
+                "read with independent=True"
             )
 
     def _read(self, index):
         return self._records[index]
 
 
-def folder_pairs(path, stride, cut_threshold=THRESHOLD, name=""):
-    """Frame pairs of the pictures in a folder; what `FrameFolder` is, but may be without records.
+def folder_windows(path, cutting, cut_threshold=THRESHOLD, name=""):
+    """Windows of the pictures in a folder; what `FrameFolder` is, but may be without records.
+
+    Args:
+        path: the folder.
+        cutting: function of a frame sequence that returns a source, like `Windows`.
+        cut_threshold, name: see `FrameFolder`.
 
     Raises:
         FileNotFoundError: no such folder, or no picture in it.
     """
-    checked_stride(stride)
     return Concat(
-        Pairs(_Frames(files, names, cut_threshold), stride)
+        cutting(_Frames(files, names, cut_threshold))
         for files, names in _named_sequences(Path(path), name)
     )
 

@@ -10,7 +10,7 @@ import operator
 from bisect import bisect_right
 from itertools import accumulate
 
-from kcorr.schema import IMAGE1, IMAGE2
+from kcorr.datasets._windows import image1_of, image_keys, windows
 
 
 class Source:
@@ -83,45 +83,60 @@ class Concat(Source):
         return self._sources[which][index - start]
 
 
-class Pairs(Source):
-    """Frame pairs `{image1, image2}` of a sequence: frames i and i + stride.
+class Windows(Source):
+    """Windows of two to five frames of a sequence, `{image1, image2}` to `{image0 ... image4}`.
 
-    A pair never spans a cut: with a stride above 1 none may lie between any of the frames that it
-    steps over. Records are named "<name of the first frame>+<stride>"; reading one whose frames
-    differ in size raises ValueError.
+    image1 and image2 are frames i and i + stride; three and more frames have one before image1, as
+    networks of three frames want it, and four and five go on behind image2. A window never spans a
+    cut: with a stride above 1 none may lie between any of the frames that it steps over. Records
+    are named "<name of image1's frame>+<stride>"; reading one whose frames differ in size raises
+    ValueError.
 
     Args:
-        frames: a frame sequence: `len`, `frames[i]` uint8 `[h, w, 3]`, `frames.names`, and usually
-            `frames.cuts`.
-        stride: distance of the two frames, at least 1.
-        cuts: indices i for which frame i starts a new shot; None takes `frames.cuts`, `()` says
+        sequence: `len`, `sequence[i]` uint8 `[h, w, 3]`, `sequence.names`, and usually
+            `sequence.cuts`.
+        frames: frames of a window, 2 to 5.
+        stride: distance of two frames of a window, at least 1.
+        cuts: indices i for which frame i starts a new shot; None takes `sequence.cuts`, `()` says
             there are none.
+        ends: "skip" gives whole windows only; "repeat" gives one for each pair image1, image2, and
+            repeats the first or last frame of a shot where there is none before or behind it.
+
+    Raises:
+        ValueError: `frames`, `stride` or `ends` is none of these.
+    """
+
+    def __init__(self, sequence, frames=3, stride=1, cuts=None, *, ends="skip"):
+        self.stride = stride
+        self._sequence = sequence
+        self._keys = image_keys(frames)
+        cuts = sequence.cuts if cuts is None else cuts
+        self._windows = windows(len(sequence), frames, stride, cuts, ends=ends)
+        self.names = [f"{sequence.names[image1_of(one)]}+{stride}" for one in self._windows]
+
+    def _read(self, index):
+        window = self._windows[index]
+        images = {frame: self._sequence[frame] for frame in sorted(set(window))}
+        sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in images.values()]
+        if len(set(sizes)) > 1:
+            raise ValueError(
+                f"{self.names[index]}: the frames are {' and '.join(sizes)}, expected one size"
+            )
+        return {key: images[frame] for key, frame in zip(self._keys, window, strict=True)}
+
+
+class Pairs(Windows):
+    """Frame pairs `{image1, image2}` of a sequence: `Windows` of two frames.
+
+    Args:
+        sequence, stride, cuts: see `Windows`.
 
     Raises:
         ValueError: stride below 1.
     """
 
-    def __init__(self, frames, stride=1, cuts=None):
-        self.stride = checked_stride(stride)
-        self._frames = frames
-        cuts = sorted(frames.cuts if cuts is None else cuts)
-        self._firsts = [
-            first
-            for first in range(len(frames) - stride)
-            # As many cuts up to the first frame as up to the second one: none in between.
-            if bisect_right(cuts, first) == bisect_right(cuts, first + stride)
-        ]
-        self.names = [f"{frames.names[first]}+{stride}" for first in self._firsts]
-
-    def _read(self, index):
-        first = self._firsts[index]
-        image1, image2 = self._frames[first], self._frames[first + self.stride]
-        if image1.shape != image2.shape:
-            (h1, w1, _), (h2, w2, _) = image1.shape, image2.shape
-            raise ValueError(
-                f"{self.names[index]}: the frames are {w1}x{h1} and {w2}x{h2}, expected one size"
-            )
-        return {IMAGE1: image1, IMAGE2: image2}
+    def __init__(self, sequence, stride=1, cuts=None):
+        super().__init__(sequence, 2, stride, cuts)
 
 
 def checked_index(index, count, what):
@@ -130,10 +145,3 @@ def checked_index(index, count, what):
     if not -count <= plain < count:
         raise IndexError(f"{what} has {count} records, there is no record {plain}")
     return plain % count
-
-
-def checked_stride(stride):
-    """Returns stride, or raises ValueError when it is not a whole number of at least 1."""
-    if not isinstance(stride, int) or stride < 1:
-        raise ValueError(f"stride is {stride!r}, expected a whole number of at least 1")
-    return stride

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kcorr.io import FormatError
+from kcorr.io import FormatError, read_image
 
 _SHOWN = 5
 
@@ -39,6 +39,12 @@ def absent(root, files):
 def mask_of(image):
     """0/255 picture `[h, w, 3]` as a float32 mask `[h, w, 1]`: 1 where it is bright."""
     return (image[..., :1] > 127).astype(np.float32)
+
+
+def read_window(keys, paths):
+    """{key: picture}; a picture that stands under several keys is read once."""
+    images = {path: read_image(path) for path in dict.fromkeys(paths)}
+    return {key: images[path] for key, path in zip(keys, paths, strict=True)}
 
 
 def same_size(name, record):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from kcorr.datasets.cuts import THRESHOLD, CutFinder
-from kcorr.datasets.source import Pairs, checked_index
+from kcorr.datasets.source import Windows, checked_index
 from kcorr.io import FormatError
 
 SUFFIXES = frozenset((
@@ -155,23 +155,24 @@ class VideoFrames:
         return False
 
 
-def video_pairs(path, stride=1, start=None, stop=None, **options):
-    """Frame pairs `{image1, image2}` of a video; none crosses a hard cut.
+def video_pairs(path, stride=1, start=None, stop=None, *, frames=2, ends="skip", **options):
+    """Frame pairs `{image1, image2}`, or longer windows, of a video; none crosses a hard cut.
 
     Args:
         path: the video file.
         stride: distance of the two frames, at least 1.
         start: first frame to use.
         stop: frame after the last one to use.
+        frames, ends: see `Windows`.
         **options: cut_threshold, cache_bytes, damaged, name of `VideoFrames`.
 
     Returns:
-        `Pairs`, a source of uint8 images `[h, w, 3]`.
+        `Windows`, a source of uint8 images `[h, w, 3]`.
 
     Raises:
         As `VideoFrames`.
     """
-    return Pairs(VideoFrames(path, start, stop, **options), stride)
+    return Windows(VideoFrames(path, start, stop, **options), frames, stride, ends=ends)
 
 
 class _Decoder:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kcorr.datasets import FrameFolder, demo_videos, open_source
+from kcorr.datasets import FrameFolder, Windows, demo_videos, open_source
 from kcorr.io import FormatError
 
 
@@ -127,8 +127,8 @@ def test_the_memory_limit_counts_all_videos_together(tmp_path):
     options = {"cache_bytes": size + 10}
     from kcorr.datasets import any_source
 
-    source = any_source._open(tmp_path, 1, {**options, "cut_threshold": None}, None)
-    assert [part._frames.cached_bytes for part in source._sources] == [size, 0]
+    source = any_source._open(tmp_path, Windows, {**options, "cut_threshold": None}, None)
+    assert [part._sequence.cached_bytes for part in source._sources] == [size, 0]
 
 
 def test_open_source_takes_a_list_and_tells_its_entries_apart(tmp_path):
