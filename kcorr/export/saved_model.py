@@ -1,6 +1,7 @@
 """Exports a network as a new version of a served model."""
 
 import contextlib
+import inspect
 import json
 import operator
 import os
@@ -53,10 +54,11 @@ def export_flow(network, directory, version=None, card=None, name=None):
         )
     version = _checked_version(version)
     card = _checked_card(card)
-    if not (getattr(network, "built", False) and hasattr(network, "pyramid")):
+    takes = inspect.signature(getattr(network, "call", lambda: None)).parameters
+    if not (getattr(network, "built", False) and "backward" in takes):
         raise ValueError(
-            f"{getattr(network, 'name', network)}: expected a built flow network with a feature "
-            "pyramid, as of kcorr.models.build"
+            f"{getattr(network, 'name', network)}: expected a built flow network, as of "
+            "kcorr.models.build"
         )
     directory = _open_directory(directory)
     name = name or directory.resolve().name

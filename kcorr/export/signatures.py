@@ -49,11 +49,13 @@ def flow_signatures(network):
 
     Args:
         network: as `kcorr.models.DDFlowNet`: `net({"image1", "image2"}, backward=...)` gives
-            `flow` and `flow_backward`, and `net.pyramid(image)` the list of features.
+            `flow` and `flow_backward`; `net.pyramid(image)`, if there is such a layer, the list of
+            features.
 
     Returns:
         {name: `Signature`}: `serving_default` and `serving_float` (flow), `flow_and_occlusion`
-        (both directions), `features` (one image; `level_1`, `level_2`, ...).
+        (both directions) and, of a network with a feature pyramid, `features` (one image;
+        `level_1`, `level_2`, ...).
     """
 
     def flow_of_uint8(image1, image2):
@@ -82,6 +84,13 @@ def flow_signatures(network):
     all_maps = _described(
         schema.FLOW, schema.FLOW_BACKWARD, schema.OCCLUSION, schema.OCCLUSION_BACKWARD
     )
+    signatures = {
+        "serving_default": Signature(flow_of_uint8, both, one_flow),
+        "serving_float": Signature(flow, floats, one_flow),
+        "flow_and_occlusion": Signature(flow_and_occlusion, both, all_maps),
+    }
+    if not hasattr(network, "pyramid"):
+        return signatures
     widths = enumerate(network.pyramid.widths, start=1)
     levels = {
         f"level_{number}": {
@@ -91,12 +100,7 @@ def flow_signatures(network):
         }
         for number, width in widths
     }
-    return {
-        "serving_default": Signature(flow_of_uint8, both, one_flow),
-        "serving_float": Signature(flow, floats, one_flow),
-        "flow_and_occlusion": Signature(flow_and_occlusion, both, all_maps),
-        "features": Signature(features, {"image": _PIXELS["uint8"]}, levels),
-    }
+    return {**signatures, "features": Signature(features, {"image": _PIXELS["uint8"]}, levels)}
 
 
 def _described(*keys):

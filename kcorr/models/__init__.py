@@ -2,8 +2,12 @@
 
 from kcorr.models.authors import from_authors_checkpoint as from_authors_checkpoint
 from kcorr.models.ddflow import DDFlowNet as DDFlowNet
+from kcorr.models.flownet import FlowNetC as FlowNetC
+from kcorr.models.flownet import FlowNetS as FlowNetS
 from kcorr.models.predict import Predictor as Predictor
 from kcorr.models.predict import predict as predict
+from kcorr.models.pwc import PWCNet as PWCNet
 from kcorr.models.registry import build as build
 from kcorr.models.selflow import SelFlowNet as SelFlowNet
+from kcorr.models.spynet import SpyNet as SpyNet
 from kcorr.models.zoo import load as load

@@ -2,12 +2,23 @@
 
 from kcorr.models.ddflow import VARIANTS as DDFLOW_VARIANTS
 from kcorr.models.ddflow import DDFlowNet
+from kcorr.models.flownet import CORRELATION_VARIANTS as FLOWNETC_VARIANTS
+from kcorr.models.flownet import VARIANTS as FLOWNETS_VARIANTS
+from kcorr.models.flownet import FlowNetC, FlowNetS
+from kcorr.models.pwc import VARIANTS as PWC_VARIANTS
+from kcorr.models.pwc import PWCNet
 from kcorr.models.selflow import VARIANTS as SELFLOW_VARIANTS
 from kcorr.models.selflow import SelFlowNet
+from kcorr.models.spynet import VARIANTS as SPYNET_VARIANTS
+from kcorr.models.spynet import SpyNet
 
 _FAMILIES = [
     (DDFlowNet, DDFLOW_VARIANTS),
     (SelFlowNet, SELFLOW_VARIANTS),
+    (PWCNet, PWC_VARIANTS),
+    (FlowNetS, FLOWNETS_VARIANTS),
+    (FlowNetC, FLOWNETC_VARIANTS),
+    (SpyNet, SPYNET_VARIANTS),
 ]
 NETWORKS = {
     name: (network, config) for network, variants in _FAMILIES for name, config in variants.items()

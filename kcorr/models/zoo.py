@@ -161,12 +161,7 @@ def _load_keras(path, dtype):
 def _load_weights(path, network, dtype):
     shapes = _stored_shapes(path)
     candidates = [network] if network else sorted(NETWORKS)
-    models = {name: build(name, dtype=dtype) for name in candidates}
-    fitting = [
-        name
-        for name, model in models.items()
-        if Counter(tuple(weight.shape) for weight in model.weights) == shapes
-    ]
+    fitting = [name for name in candidates if _shapes(name) == shapes]
     if not fitting:
         raise ValueError(
             f"{path}: its {shapes.total()} arrays do not fit; expected exactly the parameters of "
@@ -177,12 +172,18 @@ def _load_weights(path, network, dtype):
             f"{path}: fits {' and '.join(fitting)}; expected to be told which by `network`"
         )
     [name] = fitting
-    model = models[name]
+    model = build(name, dtype=dtype)
     try:
         model.load_weights(path)
     except Exception as error:  # HDF5 and Keras raise KeyError, OSError, ValueError, ...
         raise ValueError(f"{path}: does not fit {name} ({_first_line(error)})") from error
     return model
+
+
+def _shapes(name):
+    """How many arrays of each shape a network has; no memory is taken for them."""
+    with keras.StatelessScope(initialize_variables=False):
+        return Counter(tuple(weight.shape) for weight in build(name).weights)
 
 
 def _stored_shapes(path):

@@ -7,6 +7,7 @@ from kcorr.ops.compose import invert_flow as invert_flow
 from kcorr.ops.correlation import all_pairs_correlation as all_pairs_correlation
 from kcorr.ops.correlation import local_correlation as local_correlation
 from kcorr.ops.correlation import unit_length as unit_length
+from kcorr.ops.fusion import fuse_flows as fuse_flows
 from kcorr.ops.grid import pixel_grid as pixel_grid
 from kcorr.ops.occlusion import fb_occlusion as fb_occlusion
 from kcorr.ops.reduce import masked_mean as masked_mean
@@ -23,3 +24,8 @@ from kcorr.ops.tps import tps_fit as tps_fit
 from kcorr.ops.tps import tps_grid as tps_grid
 from kcorr.ops.tps import tps_interpolate as tps_interpolate
 from kcorr.ops.tps import tps_warp as tps_warp
+from kcorr.ops.transform_flow import compose_affine as compose_affine
+from kcorr.ops.transform_flow import invert_affine as invert_affine
+from kcorr.ops.transform_flow import transform_flow as transform_flow
+from kcorr.ops.transform_flow import transform_image as transform_image
+from kcorr.ops.transform_flow import transform_points as transform_points

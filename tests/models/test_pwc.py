@@ -1,0 +1,78 @@
+"""PWCNet: the contract of all flow networks, its parameters, and what only it does."""
+
+from types import MappingProxyType
+
+import keras
+import numpy as np
+import pytest
+from _calls import call
+from _contract import SIZE, Contract, parameters, pictures
+from _numpy_networks import pwc_net
+
+from kcorr.models import PWCNet, build
+
+TINY = {
+    "feature_widths": (4, 5, 6, 7, 8, 9),
+    "estimator_widths": (8, 6),
+    "context_widths": (8, 7, 6, 8, 7, 6),
+    "radius": 2,
+}
+FEWER = {"feature_widths": (6, 8, 10), "estimator_widths": (16, 12)}
+
+
+class TestPWCNet(Contract):
+    network, config = PWCNet, MappingProxyType(TINY)
+    exported = learner = MappingProxyType(FEWER)
+    truth = staticmethod(pwc_net)
+    # 65x84 becomes 128x128.
+    pyramid_sizes = ((2, 2), (4, 4), (8, 8), (16, 16), (32, 32), (32, 32))
+    feature_sizes = ((64, 64), (32, 32), (16, 16), (8, 8), (4, 4), (2, 2))
+    learning_rate, steps = 2e-3, 150
+
+    def test_flow_counts_in_pixels_of_the_given_image(self):
+        """All heads silent but the last: 1 of it are 20 pixels of the enlarged image."""
+        network = self.make()
+        for part in [*network.estimators, network.context]:
+            kernel, bias = part.head.weights
+            kernel.assign(np.zeros(kernel.shape))
+            bias.assign([0.0, 0.0])
+        network.context.head.weights[1].assign([1.0, -0.5])
+        outputs = call(network, pictures(*SIZE))
+        flow = np.broadcast_to([20 * 84 / 128, -10 * 65 / 128], (1, *SIZE, 2))
+        np.testing.assert_allclose(outputs["flow"], flow, rtol=1e-5)
+        np.testing.assert_allclose(outputs["flow_pyramid"][-1][..., 0], 5, rtol=1e-5)
+
+    def test_fewer_levels_and_another_normalisation(self):
+        network = self.make(feature_widths=(4, 5, 6), normalise="cosine")
+        outputs = call(network, pictures(20, 30))
+        assert [flow.shape[1:3] for flow in outputs["flow_pyramid"]] == [(3, 4), (6, 8), (6, 8)]
+
+
+def test_parameters_of_each_part():
+    with keras.StatelessScope(initialize_variables=False):  # no memory is taken for them
+        network = build("pwcnet")
+    parts = [network.pyramid, *network.estimators, network.context]
+    assert [part.count_params() for part in parts] == [
+        1_040_744,
+        1_027_764,
+        1_562_364,
+        1_432_764,
+        1_303_164,
+        1_173_564,
+        1_131_266,
+    ]
+    enlarging = [*network.flow_upsamplers, *network.feature_upsamplers]
+    assert [layer.count_params() for layer in enlarging] == [66] * 4 + [
+        16_930,
+        21_154,
+        20_130,
+        19_106,
+    ]
+    assert network.count_params() == 8_749_214
+    assert network.count_params() == pytest.approx(8.75e6, rel=0.03)  # the spec's, from memory
+    assert parameters("pwcnet_small") == 2_076_782
+
+
+def test_too_few_levels_are_refused():
+    with pytest.raises(ValueError, match="at least three levels"):
+        PWCNet(feature_widths=(4, 5))
