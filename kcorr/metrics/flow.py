@@ -24,6 +24,22 @@ def endpoint_error_map(flow, target):
     return _distance(flow, target)
 
 
+def disparity_error_map(disparity, target):
+    """Distance between the predicted and the true disparity.
+
+    Args:
+        disparity: [..., h, w, 1] pixels, the prediction.
+        target: [..., h, w, 1] pixels. Entries without ground truth may hold anything finite.
+
+    Returns:
+        [..., h, w, 1] float64 pixels, infinite where the prediction is not finite.
+
+    Raises:
+        ValueError: the shapes differ or the last axis is not 1.
+    """
+    return _distance(*_pair("disparity", disparity, "target", target, channels=1))
+
+
 def flow_outliers(flow, target, absolute=3.0, relative=0.05):
     """Fl of KITTI 2015: more than 3 px AND more than 5 % of the true length wrong, both strictly.
 
