@@ -131,11 +131,16 @@ def start_tensorflow():
 
 
 def open_workdir():
-    """Creates --workdir and writes flags.txt into it; returns its path."""
+    """Creates --workdir and writes flags.txt into it; returns its path.
+
+    Beside the checkpoints of an earlier run flags.txt stays until `fit` goes on with that run: it
+    may be refused.
+    """
     workdir = Path(FLAGS.workdir)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        (workdir / "flags.txt").write_text(FLAGS.flags_into_string())
+        if not (workdir / "checkpoints").exists():
+            (workdir / "flags.txt").write_text(FLAGS.flags_into_string())
     except OSError as error:
         raise UserError(f"--workdir {workdir} cannot be written: {error.strerror}") from error
     return workdir
@@ -259,6 +264,7 @@ def fit(
     except ValueError as error:
         raise UserError(str(error).strip().splitlines()[0]) from error
     check_same_flags(workdir / "checkpoints" / "flags.json", done, ignore)
+    (workdir / "flags.txt").write_text(FLAGS.flags_into_string())
     if done:
         logging.info("going on from step %d of %d", done, steps)
     if done >= steps:
@@ -309,8 +315,8 @@ def check_same_flags(path, done, ignore=()):
         for flag in found
     }
     now = {name: defined[name] for name in sorted(defined.keys() - FREE_FLAGS - set(ignore))}
-    if done and path.exists():
-        then = json.loads(path.read_text())
+    then = _flags_of(path) if done else None
+    if then is not None:
         changed = [name for name in now if name in then and now[name] != then[name]]
         if changed:
             text = ", ".join(f"--{n}={_flag(then[n])} (now {_flag(now[n])})" for n in changed)
@@ -323,6 +329,14 @@ def check_same_flags(path, done, ignore=()):
         temporary.write_text(json.dumps(now, indent=1))
 
 
+def _flags_of(path):
+    """The flags that a run began with; None where they are missing or not readable."""
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
 def _flag(value):
     if value is None:
         return ""
@@ -331,4 +345,5 @@ def _flag(value):
 
 def _seed(seed, done):
     """The seed of the data of a run that goes on from step `done`."""
-    return zlib.crc32(f"{seed} {done}".encode()) % 2**16 if done else seed
+    # Below 20,000: the seeds of validation and held-out scenes lie above.
+    return zlib.crc32(f"{seed} {done}".encode()) % 20_000 if done else seed

@@ -22,7 +22,7 @@ flags.DEFINE_enum("network", None, common.NETWORKS, "what a .weights.h5 file bel
 flags.DEFINE_list("data", ["motorcycle", "scenes"], f"of {', '.join(evaluation.BENCHMARKS)}")
 flags.DEFINE_string("data_dir", None, "root of the benchmark's tree (one benchmark at a time)")
 flags.DEFINE_list("scales", ["1", "0.5", "0.25"], "of motorcycle")
-flags.DEFINE_integer("scenes", 50, "generated scenes", lower_bound=1)
+flags.DEFINE_integer("scenes", 200, "generated scenes", lower_bound=1)
 flags.DEFINE_string("scene_size", "384x512", "of the generated scenes, HEIGHTxWIDTH")
 flags.DEFINE_float("max_motion", 100.0, "largest motion in the scenes, pixels", lower_bound=1.0)
 flags.DEFINE_list("baselines", list(evaluation.BASELINES), "beside the networks, may be empty")

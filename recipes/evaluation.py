@@ -16,7 +16,7 @@ COLUMNS = (
 )
 
 
-def open_benchmark(name, data_dir=None, scales=(1.0,), scenes=50, size=(384, 512), motion=100.0):
+def open_benchmark(name, data_dir=None, scales=(1.0,), scenes=200, size=(384, 512), motion=100.0):
     """The sources of a benchmark.
 
     Args:
