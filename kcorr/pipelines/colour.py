@@ -2,10 +2,9 @@
 
 import tensorflow as tf
 
-from kcorr import schema
 from kcorr.pipelines._seeds import draw
+from kcorr.schema import IMAGES
 
-IMAGES = (schema.IMAGE0, schema.IMAGE1, schema.IMAGE2)
 _PERMUTATIONS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 
 

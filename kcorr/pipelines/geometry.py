@@ -11,15 +11,17 @@ import tensorflow as tf
 from kcorr import schema
 from kcorr.ops import resize
 from kcorr.pipelines._seeds import draw
-from kcorr.pipelines.colour import IMAGES
 
 _FLOWS = (
     schema.FLOW,
     schema.FLOW_BACKWARD,
+    schema.FLOW_PREVIOUS,
     schema.TEACHER_FLOW,
     schema.TEACHER_FLOW_BACKWARD,
 )
 _POSITIONS = (schema.GRID, schema.POINTS1, schema.POINTS2)
+_LABELS = (schema.SUPERPIXELS, schema.OBJECTS)  # numbers that have no mean
+_LAST = {schema.CROP: "with_crop_offset", schema.HALLUCINATED: "challenge"}
 _SMALL = ("error", "resize")
 
 
@@ -110,12 +112,14 @@ def resize_example(example, size):
         if value.dtype == tf.uint8:
             picture = tf.image.resize(value, size, antialias=True)
             new = tf.cast(tf.clip_by_value(tf.round(picture), 0, 255), tf.uint8)
-        elif key in IMAGES:
+        elif key in schema.IMAGES:
             new = tf.image.resize(value, size, antialias=True)
         elif key in (schema.FLOW, schema.DISPARITY) and valid is not None:
             weight = _resized(valid, size)
             new = _resized(value * valid, size) / tf.maximum(weight, 0.5)
             new = tf.where(weight >= 0.5, new, 0.0)
+        elif key in _LABELS:
+            new = resize(value[None], size, "nearest")[0]
         elif value.shape[-1] == 1 and key != schema.DISPARITY:
             new = tf.cast(_resized(value, size) >= 0.5, tf.float32)
         else:
@@ -193,8 +197,9 @@ def _at_least(shape, size, message):
 
 def _changed(example, resample, scale=None, offset=0.0):
     """The example after p -> scale * p + offset; `resample(key, map)` moves the pixels."""
-    if schema.CROP in example:
-        raise ValueError("with_crop_offset must come after every change of geometry")
+    for key, made_by in _LAST.items():
+        if key in example:
+            raise ValueError(f"{made_by} must come after every change of geometry")
     out = dict(example)
     for key, value in example.items():
         if key not in schema.FIELDS:

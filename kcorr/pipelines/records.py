@@ -112,10 +112,7 @@ def _record_shape(key):
     return [int(axis) if axis.isdigit() else None for axis in axes]
 
 
-_DTYPES = {
-    key: tf.uint8 if key in (schema.IMAGE0, schema.IMAGE1, schema.IMAGE2) else tf.float32
-    for key in schema.FIELDS
-}
+_DTYPES = {key: tf.uint8 if key in schema.IMAGES else tf.float32 for key in schema.FIELDS}
 
 
 class _Loader:
