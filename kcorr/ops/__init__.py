@@ -9,6 +9,7 @@ from kcorr.ops.correlation import local_correlation as local_correlation
 from kcorr.ops.correlation import unit_length as unit_length
 from kcorr.ops.fusion import fuse_flows as fuse_flows
 from kcorr.ops.grid import pixel_grid as pixel_grid
+from kcorr.ops.lookup import CorrelationLookup as CorrelationLookup
 from kcorr.ops.occlusion import fb_occlusion as fb_occlusion
 from kcorr.ops.reduce import masked_mean as masked_mean
 from kcorr.ops.resize import resize as resize

@@ -89,6 +89,17 @@ def scatter_add(indices, updates, size):
     return jax.ops.segment_sum(updates, indices, num_segments=size)
 
 
+def gather_in_rows(table, index):
+    """Picks numbers from each row: `table` [n, m] at `index` [n, k] (int32) -> [n, k].
+
+    Counted within a row, an index fits 32 bits where a table of several gigabytes as a whole does
+    not; `keras.ops.take_along_axis` is five times slower under TensorFlow.
+    """
+    if TENSORFLOW:
+        return tf.gather(table, index, batch_dims=1)
+    return ops.take_along_axis(table, index, axis=1)
+
+
 def matmul(first, second, transpose_first=False):
     """Batched matrix product; the transposition is left to the kernel instead of being copied."""
     if TENSORFLOW:
