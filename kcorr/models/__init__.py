@@ -7,6 +7,7 @@ from kcorr.models.flownet import FlowNetS as FlowNetS
 from kcorr.models.predict import Predictor as Predictor
 from kcorr.models.predict import predict as predict
 from kcorr.models.pwc import PWCNet as PWCNet
+from kcorr.models.recurrent import RecurrentFlowNet as RecurrentFlowNet
 from kcorr.models.registry import build as build
 from kcorr.models.selflow import SelFlowNet as SelFlowNet
 from kcorr.models.spynet import SpyNet as SpyNet

@@ -7,6 +7,8 @@ from kcorr.models.flownet import VARIANTS as FLOWNETS_VARIANTS
 from kcorr.models.flownet import FlowNetC, FlowNetS
 from kcorr.models.pwc import VARIANTS as PWC_VARIANTS
 from kcorr.models.pwc import PWCNet
+from kcorr.models.recurrent import VARIANTS as RECURRENT_VARIANTS
+from kcorr.models.recurrent import RecurrentFlowNet
 from kcorr.models.selflow import VARIANTS as SELFLOW_VARIANTS
 from kcorr.models.selflow import SelFlowNet
 from kcorr.models.spynet import VARIANTS as SPYNET_VARIANTS
@@ -19,6 +21,7 @@ _FAMILIES = [
     (FlowNetS, FLOWNETS_VARIANTS),
     (FlowNetC, FLOWNETC_VARIANTS),
     (SpyNet, SPYNET_VARIANTS),
+    (RecurrentFlowNet, RECURRENT_VARIANTS),
 ]
 NETWORKS = {
     name: (network, config) for network, variants in _FAMILIES for name, config in variants.items()
