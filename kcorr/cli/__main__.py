@@ -7,12 +7,13 @@ import signal
 import sys
 
 import kcorr
-from kcorr.cli import convert, evaluate, export, flow, import_checkpoint
+from kcorr.cli import convert, evaluate, export, flow, import_checkpoint, stereo
 from kcorr.cli.errors import CommandError, one_line
 from kcorr.cli.networks import quiet_logs
 
 COMMANDS = {
     "flow": flow,
+    "stereo": stereo,
     "evaluate": evaluate,
     "convert": convert,
     "import-checkpoint": import_checkpoint,
@@ -32,7 +33,7 @@ def parser():
     """The parser of the whole command line."""
     top = _Parser(
         prog="kcorr",
-        description="Dense correspondence without labels: optical flow of pictures and videos.",
+        description="Dense correspondence without labels: optical flow and stereo.",
     )
     top.add_argument("--version", action="version", version=f"kcorr {kcorr.__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
@@ -94,7 +95,7 @@ def _run(top, args):
     except Exception as error:
         if _is_out_of_memory(error):
             error = CommandError(
-                "not enough memory for pictures of this size; kcorr flow --max-side N needs less"
+                "not enough memory for pictures of this size; --max-side N needs less"
             )
         if not _is_bad_input(error):
             raise

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from kcorr.cli.arguments import some_of
 from kcorr.cli.errors import CommandError
 from kcorr.cli.networks import add_model_arguments
 
@@ -45,7 +46,7 @@ def add_arguments(parser):
     parser.add_argument("--format", choices=_FORMATS, default="flo", help="of the flow file")
     parser.add_argument(
         "--save",
-        type=_kinds,
+        type=some_of(KINDS),
         default=DEFAULT_KINDS,
         metavar="KIND,KIND",
         help=f"what to write, of {', '.join(KINDS)}; mask is the occlusion in black and white "
@@ -112,17 +113,6 @@ def _check(args):
         raise CommandError(f"--fps is {args.fps:g}; expected 0.001 to 1000")
     if args.stride is not None and args.stride < 1:
         raise CommandError(f"--stride is {args.stride}; expected a whole number from 1")
-
-
-def _kinds(text):
-    kinds = [kind.strip() for kind in text.split(",")]
-    unknown = [kind for kind in kinds if kind not in KINDS]
-    if unknown:
-        # argparse shows the text of this error type, unlike that of a ValueError.
-        from argparse import ArgumentTypeError
-
-        raise ArgumentTypeError(f"{unknown[0]!r} is unknown; expected some of {','.join(KINDS)}")
-    return tuple(kinds)
 
 
 def _span(text):

@@ -12,13 +12,7 @@ from kcorr.io import read_image
 
 def run_pair(args):
     """Reads two pictures, computes, and writes five files."""
-    # float32: of 16-bit pictures all bits count.
-    image1, image2 = (read_image(path, dtype="float32") for path in args.inputs)
-    if image1.shape != image2.shape:
-        (h1, w1, _), (h2, w2, _) = image1.shape, image2.shape
-        raise CommandError(
-            f"{args.inputs[1]} is {w2}x{h2}; expected {w1}x{h1} like {args.inputs[0]}"
-        )
+    image1, image2 = read_pair(*args.inputs)
     kinds = [kind for kind in args.save if kind != "video"]
     if not kinds:
         raise CommandError("--save video is for a video or a folder; got two pictures")
@@ -35,6 +29,16 @@ def run_pair(args):
     summary.add(result)
     height, width = image1.shape[:2]
     print(f"{Path(args.output)}: {width}x{height}, {summary.text(seconds)}")
+
+
+def read_pair(first, second):
+    """Two pictures of one size, [h, w, 3] in [0, 1] each."""
+    # float32: of 16-bit pictures all bits count.
+    image1, image2 = (read_image(path, dtype="float32") for path in (first, second))
+    if image1.shape != image2.shape:
+        (h1, w1, _), (h2, w2, _) = image1.shape, image2.shape
+        raise CommandError(f"{second} is {w2}x{h2}; expected {w1}x{h1} like {first}")
+    return image1, image2
 
 
 def _name(kind, flow_format):

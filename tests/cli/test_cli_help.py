@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-COMMANDS = ("flow", "evaluate", "convert", "import-checkpoint", "export")
+COMMANDS = ("flow", "stereo", "evaluate", "convert", "import-checkpoint", "export")
 
 
 def _python(code, *arguments):
@@ -79,7 +79,7 @@ def test_version(kcorr):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "kcorr: no command; expected one of flow, evaluate, convert"),
+        ([], "kcorr: no command; expected one of flow, stereo, evaluate"),
         (["draw"], "kcorr: argument COMMAND: invalid choice: 'draw'"),
         (["flow"], "kcorr flow: the following arguments are required: INPUT"),
         (["flow", "a", "--format", "gif"], "kcorr flow: argument --format: invalid choice: 'gif'"),
