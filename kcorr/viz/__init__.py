@@ -12,10 +12,15 @@ from kcorr.viz.errors import error_map, error_map_legend
 from kcorr.viz.flow_color import color_wheel_legend, flow_to_color, flow_to_color_authors
 from kcorr.viz.heat import disparity_to_color, heat
 from kcorr.viz.overlays import difference, occlusion_overlay, overlay
+from kcorr.viz.report import report_html, write_report
+from kcorr.viz.runs import Run, read_run, take_evaluation
 from kcorr.viz.sheet import side_by_side
+from kcorr.viz.warped import before_after, mean_difference, warped_flicker
 
 __all__ = [
+    "Run",
     "as_uint8",
+    "before_after",
     "color_wheel_legend",
     "difference",
     "disparity_to_color",
@@ -27,8 +32,14 @@ __all__ = [
     "flow_to_color",
     "flow_to_color_authors",
     "heat",
+    "mean_difference",
     "occlusion_overlay",
     "overlay",
+    "read_run",
+    "report_html",
     "side_by_side",
+    "take_evaluation",
     "video_writer",
+    "warped_flicker",
+    "write_report",
 ]

@@ -14,12 +14,13 @@ from kcorr.viz._arrays import as_uint8, positive, same_size
 def flicker(images, path, duration=0.5):
     """Writes pictures as an endless animation; flicking between two frames shows what moved.
 
-    Flicked between frame 1 and the warped frame 2, whatever still moves is an error of the flow.
+    What is equal in two pictures is equal in the file, too: a GIF's pictures share one palette and
+    are not dithered, or the still parts would seem to move.
 
     Args:
         images: at least one of [h, w, 3], [h, w, 1] or [h, w], uint8 or float in [0, 1], of one
             size.
-        path: a `.gif` (256 colours a frame), `.webp` or `.png` (animated PNG, exact).
+        path: a `.png` (animated PNG) or `.webp`, both exact, or a `.gif` (256 colours in all).
         duration: seconds per picture.
 
     Raises:
@@ -33,14 +34,14 @@ def flicker(images, path, duration=0.5):
         same_size(frame, frames[0], f"image {i}")
     options = {
         ".gif": {"format": "GIF", "disposal": 1},
-        ".webp": {"format": "WEBP", "quality": 90, "method": 4},
+        ".webp": {"format": "WEBP", "lossless": True, "exact": True, "method": 4},
         ".png": {"format": "PNG"},
     }
     suffix = pathlib.Path(path).suffix.lower()
     if suffix not in options:
         raise ValueError(f"{path}: expected a name that ends in .gif, .webp or .png")
     milliseconds = max(20, round(positive(duration, "duration") * 1000))
-    first, *rest = [Image.fromarray(frame) for frame in frames]
+    first, *rest = _one_palette(frames) if suffix == ".gif" else map(Image.fromarray, frames)
     with atomic_write(path) as temporary:
         first.save(
             temporary,
@@ -50,6 +51,16 @@ def flicker(images, path, duration=0.5):
             loop=0,
             **options[suffix],
         )
+
+
+def _one_palette(frames):
+    """Palette pictures of all frames, in 256 colours chosen from all of them."""
+    tall = Image.fromarray(np.concatenate(frames))
+    palette = tall.quantize(256, Image.Quantize.MEDIANCUT)
+    return [
+        Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
+        for frame in frames
+    ]
 
 
 class _Writer:

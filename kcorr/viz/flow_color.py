@@ -92,7 +92,16 @@ def flow_to_color_authors(flow, max_flow=256, valid=None):
     """Colours a flow as the authors of DDFlow and SelFlow print it: plain HSV, full brightness.
 
     Hue is the angle (right red, down yellow-green, left cyan, up violet), saturation is
-    `8 |flow| / max_flow` clipped to 1: with the default it is full from 32 pixels on.
+    `8 |flow| / max_flow` clipped to 1. It is not the Middlebury wheel, and it has its own quirks:
+
+    - `max_flow` is not the longest motion but eight times the shortest one of full colour: with
+      the default, all motion from 32 pixels on looks the same.
+    - The formula for brightness is `8 - saturation` clipped to [0, 1], which is always 1: long
+      vectors are never darkened, and hues stand evenly, so greens fill a third of the circle.
+    - The scale is fixed, so pictures of slow motion are pale; there equal colours mean equal
+      motion in every picture.
+
+    Black for unknown vectors is ours; the authors draw whatever the arithmetic gives.
 
     Args:
         flow: [h, w, 2] pixels.
