@@ -23,6 +23,7 @@ EXAMPLES = """\
 examples:
   kcorr evaluate out/flow.flo truth.flo
   kcorr evaluate results/ kitti/training/flow_occ --noc kitti/training/flow_noc --json result.json
+  kcorr evaluate results/ kitti/training/flow_occ --html result.html
   kcorr evaluate results/ sintel/training/flow --occlusion sintel/training/occlusions"""
 
 _STRATA = ("all", "noc", "occ")
@@ -52,6 +53,18 @@ def add_arguments(parser):
         "--disparity", action="store_true", help="the files hold disparity: EPE, D1"
     )
     parser.add_argument("--json", metavar="FILE", help="also write everything to this file")
+    parser.add_argument(
+        "--html",
+        metavar="FILE",
+        help="also write a page with all tables and with pictures of the largest errors",
+    )
+    parser.add_argument(
+        "--pictures",
+        metavar="N",
+        type=_count,
+        default=8,
+        help="pictures drawn in the page, the worst ones first (default: 8)",
+    )
 
 
 def run(args):
@@ -60,19 +73,26 @@ def run(args):
         raise CommandError("--occlusion and --noc say the same thing; expected one of them")
     if args.predicted_occlusion and not (args.occlusion or args.noc):
         raise CommandError("--predicted-occlusion needs the truth: expected --occlusion or --noc")
-    if args.json and not Path(args.json).absolute().parent.is_dir():
-        raise CommandError(f"{args.json}: the folder {Path(args.json).parent} does not exist")
+    for output in (args.json, args.html):
+        if output and not Path(output).absolute().parent.is_dir():
+            raise CommandError(f"{output}: the folder {Path(output).parent} does not exist")
     from kcorr.metrics import FlowEvaluation
 
     evaluation = FlowEvaluation()
-    for files in _matched(args):
+    matched = _matched(args)
+    for files in matched:
         _add(evaluation, files, args)
     result = evaluation.result()
+    content = _content(evaluation.images, result, args.disparity)
     if args.json:
         from kcorr.io import atomic_write
 
         with atomic_write(args.json) as temporary:
-            temporary.write_text(_as_json(evaluation.images, result, args.disparity))
+            temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+    if args.html:
+        from kcorr.cli.evaluation_page import write_page
+
+        write_page(args.html, content, _worst(matched, evaluation.images, args), args)
     print(_table(evaluation.images, result, "D1" if args.disparity else "Fl"))
 
 
@@ -114,8 +134,24 @@ def _matched(args):
     ]
 
 
+def _worst(matched, images, args):
+    """Of the matched pictures those that are drawn, by falling endpoint error."""
+    errors = [-math.inf if image["epe_all"] is None else image["epe_all"] for image in images]
+    order = sorted(range(len(matched)), key=lambda index: -errors[index])
+    return [(matched[index], _read(matched[index], args)) for index in order[: args.pictures]]
+
+
 def _add(evaluation, files, args):
-    """Reads one picture's files, checks that their sizes agree, and counts it."""
+    """Counts one picture."""
+    evaluation.update(**_read(files, args), name=files["name"])
+
+
+def _read(files, args):
+    """Reads one picture's files and checks that their sizes agree.
+
+    Returns:
+        The arguments of `FlowEvaluation.update`; the flow is NaN where it is unknown.
+    """
     import numpy as np
 
     from kcorr.io import read_image
@@ -135,7 +171,16 @@ def _add(evaluation, files, args):
             _same_size(files[what], hidden, files["truth"], truth)
             occlusion[what] = hidden
     prediction = np.where(known > 0, prediction, np.nan)
-    evaluation.update(prediction, truth, valid, name=files["name"], **occlusion)
+    return {"flow": prediction, "target": truth, "valid": valid} | occlusion
+
+
+def _count(text):
+    """A whole number from 0."""
+    import argparse
+
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no count; expected a whole number from 0")
+    return int(text)
 
 
 def _read_flow(path):
@@ -198,7 +243,7 @@ def _number(value):
     return "-" if value is None else f"{value:.3f}"
 
 
-def _as_json(images, result, disparity):
+def _content(images, result, disparity):
     """Valid JSON: what is infinite or undefined becomes the string "inf" or "nan"."""
 
     def plain(values):
@@ -207,9 +252,8 @@ def _as_json(images, result, disparity):
             for key, value in values.items()
         }
 
-    content = {
+    return {
         "kind": "disparity" if disparity else "flow",
         "result": plain(result),
         "images": [plain(image) for image in images],
     }
-    return json.dumps(content, indent=1, allow_nan=False) + "\n"
