@@ -47,7 +47,7 @@ def numbers(tree):
 
 
 def test_every_recipe_is_known_here():
-    others = {"benchmark", "evaluate_flow", "export"}
+    others = {"benchmark", "evaluate_flow", "export", "submit", "report"}
     assert set(RECIPES) == others | set(LEARNING)
 
 
@@ -187,8 +187,13 @@ WRONG = [
     ("evaluate_flow", ["--baselines=raft"], "--baselines takes zero, farneback, dis"),
     ("evaluate_flow", ["--scales=2"], "--scales takes 1, 1.0, 0.5, 0.25"),
     ("export", ["--version=0", "--model=a", "--directory=b"], "not a positive integer"),
+    ("submit", ["--benchmark=kitti"], "<kitti2012|kitti2015|sintel>"),
+    ("submit", [], "--data_dir must name the root of the benchmark's tree"),
+    ("submit", ["--smoke", "--benchmark=sintel", "--task=disparity"], "server takes flow only"),
     ("benchmark", ["--sections=gpu"], "--sections takes correlation, warp, census"),
     ("benchmark", ["--repeats=0"], "not a positive integer"),
+    ("report", [], "--runs must name at least one run"),
+    ("report", ["--runs=a,b", "--names=a"], "--names must be as many as --runs"),
 ]
 
 
