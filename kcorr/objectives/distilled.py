@@ -4,7 +4,9 @@ from keras import ops
 
 from kcorr import schema
 from kcorr.losses import distillation, distillation_mask
-from kcorr.objectives.flow import UnsupervisedFlow, both_directions, both_ways, summed
+from kcorr.objectives.directions import PAIR, all_directions, flows_between, summed
+from kcorr.objectives.flow import UnsupervisedFlow
+from kcorr.objectives.teachers import Teachers
 
 
 class DistilledFlow(UnsupervisedFlow):
@@ -41,8 +43,7 @@ class DistilledFlow(UnsupervisedFlow):
         if teacher is network:
             raise ValueError("the teacher must be another network than the student: it is frozen")
         self.crop, self.teacher = tuple(crop), teacher
-        if teacher is not None:
-            teacher.trainable = False
+        self.teachers = Teachers([] if teacher is None else [teacher], self.border)
 
     @property
     def term_names(self):
@@ -51,18 +52,17 @@ class DistilledFlow(UnsupervisedFlow):
 
     def build(self, input_shape=None):
         """Builds the teacher, too."""
-        if self.teacher is not None and not self.teacher.built:
-            self.teacher.build()
+        self.teachers.build()
         super().build(input_shape)
 
     def terms(self, batch, training):
         """The terms of the class's docstring, each [b]."""
         patches, target, target_hidden = self.cut(batch)
-        output = self.network(patches, training=training, backward=True)
-        images, flow, hidden = both_ways(patches, output, self.border)
-        terms = self.photometric_terms(output, images, flow, hidden)
-        mask = distillation_mask(hidden, target_hidden)
-        return {**terms, "distillation": 0.5 * summed(distillation(flow, target, mask))}
+        flows, finest = flows_between(self.network, patches, training)
+        ways = all_directions(patches, flows, finest, self.border)
+        mask = distillation_mask(ways.hidden, target_hidden)
+        losses = summed(distillation(ways.flow, target, mask))
+        return {**self.photometric_terms(ways), "distillation": 0.5 * losses}
 
     def cut(self, batch):
         """Patches of the frames, and of the teacher's flow [2b, ...] and occlusion [2b, ...]."""
@@ -73,31 +73,16 @@ class DistilledFlow(UnsupervisedFlow):
             raise ValueError(f"frames of size {size} are smaller than the crop {self.crop}")
         flow, hidden = self.teach(batch)
         keys = (schema.IMAGE1, schema.IMAGE2)
-        stacked = ops.concatenate(
-            [batch[key] for key in keys] + ops.split(flow, 2) + ops.split(hidden, 2), axis=-1
-        )
-        cut = crop_at(stacked, batch["crop"], self.crop)
-        patches = {schema.IMAGE1: cut[..., :3], schema.IMAGE2: cut[..., 3:6]}
-        flow = both_directions(cut[..., 6:8], cut[..., 8:10])
-        return patches, flow, both_directions(cut[..., 10:11], cut[..., 11:12])
+        maps = [batch[key] for key in keys]
+        maps += [given[way] for given in (flow, hidden) for way in PAIR]
+        cut = crop_at(ops.concatenate(maps, axis=-1), batch["crop"], self.crop)
+        patches = dict(zip(keys, ops.split(cut[..., :6], 2, axis=-1), strict=True))
+        flow = ops.concatenate([cut[..., 6:8], cut[..., 8:10]], axis=0)
+        return patches, flow, ops.concatenate([cut[..., 10:11], cut[..., 11:12]], axis=0)
 
     def teach(self, batch):
-        """The teacher's flow and occlusion of whole frames, both directions stacked."""
-        keys = [
-            schema.TEACHER_FLOW,
-            schema.TEACHER_FLOW_BACKWARD,
-            schema.TEACHER_OCCLUSION,
-            schema.TEACHER_OCCLUSION_BACKWARD,
-        ]
-        if self.teacher is None:
-            missing = [key for key in keys if key not in batch]
-            if missing:
-                raise ValueError(f"without a teacher the batch must hold {', '.join(missing)}")
-            flow, back, hidden, hidden_back = (batch[key] for key in keys)
-            return both_directions(flow, back), both_directions(hidden, hidden_back)
-        output = self.teacher(batch, training=False, backward=True)
-        _, flow, hidden = both_ways(batch, output, self.border)
-        return ops.stop_gradient(flow), hidden
+        """The teacher's flow and occlusion of whole frames, {direction: [b, ...]} each."""
+        return self.teachers(batch)
 
 
 def crop_at(maps, corner, size):

@@ -4,8 +4,9 @@ from keras import ops
 
 from kcorr import schema
 from kcorr.losses import census, edge_aware_smoothness, endpoint_error, photometric
+from kcorr.objectives.directions import all_directions, flows_between, summed
 from kcorr.objectives.objective import Objective
-from kcorr.ops import backward_warp, fb_occlusion, resize
+from kcorr.ops import backward_warp, resize
 
 PHOTOMETRIC = {"brightness": photometric, "census": census}
 
@@ -44,8 +45,9 @@ class UnsupervisedFlow(FlowObjective):
         border: of the warp: "zero", or "authors" for the authors' sampler.
         **kwargs: of `Objective`.
 
-    Batches: image1, image2. Terms: `photometric` (forward plus backward, as the authors sum them)
-    and `smoothness`.
+    Batches: image1, image2, or windows image0 to image4, of which a network learns four flows as
+    SelFlow's does (see `kcorr.objectives.directions`). Terms: `photometric` (summed over all
+    directions, as the authors do) and `smoothness`.
 
     Raises:
         ValueError: unknown `photometric`.
@@ -79,46 +81,19 @@ class UnsupervisedFlow(FlowObjective):
 
     def terms(self, batch, training):
         """{"photometric": [b]} and, if it weighs anything, {"smoothness": [b]}."""
-        output = self.network(batch, training=training, backward=True)
-        return self.photometric_terms(output, *both_ways(batch, output, self.border))
+        flows, finest = flows_between(self.network, batch, training)
+        return self.photometric_terms(all_directions(batch, flows, finest, self.border))
 
-    def photometric_terms(self, output, images, flow, hidden):
-        """The terms of a network's output and what `both_ways` made of it."""
-        first, second = images
-        warped, _ = backward_warp(second, flow, self.border)
-        mask = 1.0 - hidden if self.occlusion else None
-        terms = {"photometric": summed(PHOTOMETRIC[self.photometric](first, warped, mask))}
+    def photometric_terms(self, ways):
+        """The terms of `Directions`."""
+        terms = {}
+        if self.photometric is not None:
+            warped, _ = backward_warp(ways.second, ways.flow, self.border)
+            mask = 1.0 - ways.hidden if self.occlusion else None
+            values = PHOTOMETRIC[self.photometric](ways.first, warped, mask)
+            terms["photometric"] = summed(values, ways.count)
         if self.smoothness:
-            rough = both_directions(
-                output[schema.FLOW_PYRAMID][-1], output["flow_backward_pyramid"][-1]
-            )
-            small = resize(first, ops.shape(rough)[1:3])
-            terms["smoothness"] = summed(edge_aware_smoothness(rough, small, self.order))
+            small = resize(ways.first, ops.shape(ways.finest)[1:3])
+            values = edge_aware_smoothness(ways.finest, small, self.order)
+            terms["smoothness"] = summed(values, ways.count)
         return terms
-
-
-def both_directions(forward, backward):
-    """[b, ...] and [b, ...] -> [2b, ...]: both directions as one batch."""
-    return ops.concatenate([forward, backward], axis=0)
-
-
-def summed(values):
-    """Per-example values of stacked directions, [2b] -> [b], forward plus backward."""
-    forward, backward = ops.split(values, 2, axis=0)
-    return forward + backward
-
-
-def both_ways(batch, output, border="zero"):
-    """Stacks a batch and a network's output over the two directions.
-
-    Returns:
-        images: (first, second), each [2b, h, w, 3].
-        flow: [2b, h, w, 2].
-        hidden: [2b, h, w, 1], the occlusion of each direction's first frame, without gradient.
-    """
-    image1, image2 = batch[schema.IMAGE1], batch[schema.IMAGE2]
-    images = both_directions(image1, image2), both_directions(image2, image1)
-    flow = both_directions(output[schema.FLOW], output[schema.FLOW_BACKWARD])
-    back = both_directions(output[schema.FLOW_BACKWARD], output[schema.FLOW])
-    hidden = fb_occlusion(flow, back, outside_is_occluded=border != "authors", border=border)
-    return images, flow, hidden

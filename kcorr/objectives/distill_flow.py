@@ -1,0 +1,135 @@
+"""DistillFlow: a student under challenging transformations learns from teachers who had none."""
+
+from keras import ops
+
+from kcorr import schema
+from kcorr.losses import distillation
+from kcorr.objectives.directions import Directions, all_directions, flows_between, stacked, summed
+from kcorr.objectives.flow import UnsupervisedFlow
+from kcorr.objectives.teachers import Teachers
+from kcorr.ops import backward_warp, transform_flow, transform_image
+
+LEARN = ("visible", "hidden")
+SEEN = ("clean", "seen")
+
+
+class ChallengedFlow(UnsupervisedFlow):
+    """The student reproduces, in a harder view, what teachers found in the plain frames.
+
+    The teachers see whole, unchanged frames; the student sees each frame cropped, turned, in other
+    colours or with noise in it (`kcorr.pipelines.challenge`). The teachers' flow and confidence are
+    moved exactly onto the student's views. With one teacher this is data distillation; with
+    several, whose flows are fused, model distillation.
+
+    Args:
+        network: the student, of two frames or of three.
+        teachers: a network or a list of networks of any kinds, which are frozen; none if the
+            batches hold a teacher's results (see `Teachers`).
+        learn: where the teachers are believed: "visible", wherever the forward-backward check of
+            their (fused) flows says visible, or "hidden", only where besides the student's own
+            check says hidden (DDFlow, SelFlow).
+        photometric: "census" or "brightness" of the student's views; None, as the paper's students
+            learn from teachers alone.
+        photometric_frames: which views that term compares: "clean" (as the student's, but without
+            noise and recolouring) or "seen". Where either of the seen pixels is noise, these do not
+            count.
+        agreement: pixels; of several teachers, see `Teachers`.
+        **kwargs: of `UnsupervisedFlow`.
+
+    Batches: what `kcorr.pipelines.challenge` makes of image1 and image2, or of image0 to image4.
+    Terms, summed over directions: `distillation`, `photometric`, `smoothness`.
+
+    Raises:
+        ValueError: a teacher is the student itself; an unknown choice; a batch without
+            `student_image1` and so on, or without the teacher's results.
+
+    Source: Liu et al., DistillFlow, TPAMI 2021. Its hyper-parameters, the number of teachers and
+    the fusion rule are not known to us; which pixels count is ARFlow's choice (Liu et al., CVPR
+    2020), which mirrors it.
+    """
+
+    def __init__(
+        self,
+        network,
+        teachers=(),
+        learn="visible",
+        photometric=None,
+        photometric_frames="clean",
+        agreement=None,
+        **kwargs,
+    ):
+        super().__init__(network, photometric or "census", **kwargs)
+        self.photometric = photometric
+        for name, value, known in (
+            ("learn", learn, LEARN),
+            ("photometric_frames", photometric_frames, SEEN),
+        ):
+            if value not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+        teachers = list(teachers) if isinstance(teachers, (list, tuple)) else [teachers]
+        if any(teacher is network for teacher in teachers):
+            raise ValueError("a teacher must be another network than the student: it is frozen")
+        self.learn, self.photometric_frames = learn, photometric_frames
+        self.teachers = Teachers(teachers, self.border, agreement)
+
+    @property
+    def term_names(self):
+        """Those of `UnsupervisedFlow` that are wanted, and `distillation`."""
+        wanted = [name for name in super().term_names if name != "photometric" or self.photometric]
+        return (*wanted, "distillation")
+
+    def build(self, input_shape=None):
+        """Builds the teachers, too."""
+        self.teachers.build()
+        super().build(input_shape)
+
+    def terms(self, batch, training):
+        """The terms of the class's docstring, each [b]."""
+        images = [key for key in schema.IMAGES if key in batch]
+        missing = [schema.student(key) for key in images if schema.student(key) not in batch]
+        if missing:
+            raise ValueError(f"the batch lacks {', '.join(missing)}: see kcorr.pipelines.challenge")
+        views = {key: batch[schema.student(key)] for key in images}
+        flows, finest = flows_between(self.network, views, training)
+        ways = all_directions(views, flows, finest, self.border)
+        target, known = self.teach(batch, ways)
+        mask = known * ways.hidden if self.learn == "hidden" else known
+        losses = {"distillation": summed(distillation(ways.flow, target, mask), ways.count)}
+        if self.photometric or self.smoothness:
+            losses |= self.photometric_terms(self.compared(batch, ways))
+        return losses
+
+    def teach(self, batch, ways):
+        """The teachers' flow on the student's views and where it is known, [n b, ...] each."""
+        flows, hidden = self.teachers(batch)
+        size = ops.shape(ways.flow)[1:3]
+        moved = {
+            (i, j): transform_flow(flows[i, j], _affine(batch, i), _affine(batch, j), size, valid)
+            for (i, j), valid in ((way, 1.0 - hidden[way]) for way in ways.names)
+        }
+        target = stacked({way: flow for way, (flow, _) in moved.items()}, ways.names)
+        known = stacked({way: valid for way, (_, valid) in moved.items()}, ways.names)
+        return ops.stop_gradient(target), ops.stop_gradient(known)
+
+    def compared(self, batch, ways):
+        """`Directions` of the frames that the photometric term compares."""
+        size = ops.shape(ways.flow)[1:3]
+        views, unusable = {}, {}
+        for i in sorted({i for i, _ in ways.names}):
+            image = batch[schema.IMAGES[i]]
+            views[i], inside = transform_image(image, _affine(batch, i), size)
+            unusable[i] = 1.0 - inside
+        if self.photometric_frames == "seen":
+            views = {i: batch[schema.student(schema.IMAGES[i])] for i in views}
+            unusable[2] = ops.maximum(unusable[2], batch[schema.HALLUCINATED])
+        first = stacked({(i, j): views[i] for i, j in ways.names}, ways.names)
+        second = stacked({(i, j): views[j] for i, j in ways.names}, ways.names)
+        here = stacked({(i, j): unusable[i] for i, j in ways.names}, ways.names)
+        there = stacked({(i, j): unusable[j] for i, j in ways.names}, ways.names)
+        there, _ = backward_warp(there, ops.stop_gradient(ways.flow))
+        hidden = ops.maximum(ways.hidden, ops.maximum(here, ops.cast(there > 0, here.dtype)))
+        return Directions(ways.names, first, second, ways.flow, hidden, ways.finest)
+
+
+def _affine(batch, i):
+    return batch[schema.student_affine(schema.IMAGES[i])]
