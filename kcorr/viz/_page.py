@@ -33,7 +33,8 @@ th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap;
 thead th { border-top: 0; background: var(--well); font-weight: 600; }
 th:first-child, td.words { text-align: left; }
 tbody th { position: sticky; left: 0; background: var(--paper); font-weight: 400;
-  min-width: 7rem; max-width: min(24rem, 45vw); white-space: normal; overflow-wrap: anywhere; }
+  min-width: min(14rem, 30vw); max-width: min(24rem, 45vw); white-space: normal;
+  overflow-wrap: anywhere; }
 th button { font: inherit; color: inherit; background: none; border: 0; padding: 0;
   cursor: pointer; }
 th[aria-sort=ascending] button::after { content: " \\2191"; }

@@ -267,13 +267,13 @@ def _settings(names, runs):
         return ""
     if len(runs) == 1:
         table = sortable_table(["flag", "value"], rows)
-        return f"<details><summary>{len(rows)} flags</summary>{table}</details>"
+        return f"<details><summary>{len(rows)} settings</summary>{table}</details>"
     differing = [row for row in rows if len({text for text, _, _ in row[1:]}) > 1]
     equal = [row[:2] for row in rows if row not in differing]
     parts = [sortable_table(["flag", *names], differing)] if differing else []
     if equal:
         table = sortable_table(["flag", "all runs"], equal)
-        parts.append(f"<details><summary>{len(equal)} equal flags</summary>{table}</details>")
+        parts.append(f"<details><summary>{len(equal)} equal settings</summary>{table}</details>")
     return "\n".join(parts)
 
 

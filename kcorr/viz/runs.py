@@ -91,7 +91,7 @@ def _take_numbers(run, path):
 
 
 def take_evaluation(run, content):
-    """Puts what `kcorr evaluate` measured into `run`.
+    """Puts what `kcorr evaluate` measured into `run`, the two ways of averaging apart.
 
     Args:
         run: `Run`.
@@ -104,7 +104,16 @@ def take_evaluation(run, content):
     def renamed(values):
         return {re.sub("^fl_", short, key): value for key, value in _scalars(values).items()}
 
-    run.results = {"": {"": renamed(content["result"])}}
+    result = renamed(content["result"])
+    means, pooled = (
+        {key.removesuffix(way): value for key, value in result.items() if key.endswith(way)}
+        for way in ("_per_image", "_per_pixel")
+    )
+    others = {key: value for key, value in result.items() if f"{key}_per_pixel" not in result}
+    pooled |= {key: value for key, value in others.items() if "_per_" not in key}
+    run.results = {"All pixels of all pictures": {"": pooled}}
+    if len(content["images"]) > 1:
+        run.results = {"Mean of the pictures": {"": means}} | run.results
     rows = [row for row in content["images"] if isinstance(row, dict)]
     run.images = {
         str(row.get("name")): renamed({k: v for k, v in row.items() if k != "name"}) for row in rows

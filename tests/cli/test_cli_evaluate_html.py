@@ -42,6 +42,7 @@ def test_the_page_shows_the_worst_pictures_first(kcorr, three):
     assert (result.status, result.err) == (0, "")
     text = page.read_text(encoding="utf-8")
     assert "<h1>result against truth</h1>" in text and ">4.67<" in text
+    assert text.index("Mean of the pictures") < text.index("All pixels of all pictures")
     pictures = shown(page)
     assert [name for name, _ in pictures] == ["b", "c"]
     (truth_caption, truth), (_, said), (_, error) = pictures[0][1]

@@ -79,7 +79,7 @@ def test_one_run_shows_numbers_curves_pictures_and_settings(workdir):
     assert [text for text in page.of("figcaption") if text.startswith("step")] == [
         "step 0", "step 20", "step 10",
     ]  # fmt: skip
-    assert page.of("summary")[-1] == "3 flags", "absl's own flags are left out"
+    assert page.of("summary")[-1] == "3 settings", "absl's own flags are left out"
 
 
 def test_a_comparison_puts_runs_beside_each_other(workdir):
@@ -109,9 +109,14 @@ def test_flags_that_are_off_in_one_run_only_are_the_same_flag():
 def test_picture_by_picture_the_best_run_is_marked(tmp_path):
     for name, errors in (("a", (1.0, 2.0)), ("b", (0.5, "inf"))):
         rows = [{"name": f"p{i}", "epe_all": e, "fl_all": 9.0} for i, e in enumerate(errors)]
-        content = {"kind": "disparity", "result": {"epe_all": 1.0, "fl_all": 9.0}, "images": rows}
+        result = {"epe_all": 7, "epe_all_per_image": 7, "epe_all_per_pixel": 8, "missing": 5}
+        content = {"kind": "disparity", "result": result, "images": rows}
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
     runs = [viz.read_run(tmp_path / f"{name}.json") for name in "ab"]
+    assert runs[0].results == {
+        "Mean of the pictures": {"": {"epe_all": 7}},
+        "All pixels of all pictures": {"": {"epe_all": 8, "missing": 5}},
+    }
     assert runs[0].images["p1"] == {"epe_all": 2.0, "d1_all": 9.0}
     html = viz.report_html(runs).partition("Each picture: EPE all")[2]
     assert html.count('class="best"') == 2
