@@ -21,7 +21,7 @@ class TestFlowNetS(Contract):
     # 65x84 becomes 128x128.
     pyramid_sizes = ((2, 2), (4, 4), (8, 8), (16, 16), (32, 32))
     feature_sizes = ((64, 64), (32, 32), (16, 16), (8, 8), (4, 4), (2, 2))
-    learning_rate, steps = 3e-3, 150
+    learning_rate, steps = 3e-3, 120
 
     def test_flow_counts_in_pixels_of_the_given_image(self):
         """The last head's constant: 1 of it are 20 pixels of the enlarged image."""
@@ -42,7 +42,7 @@ class TestFlowNetC(Contract):
     truth = staticmethod(flow_net)
     pyramid_sizes = ((2, 2), (4, 4), (8, 8), (16, 16), (32, 32))
     feature_sizes = ((64, 64), (32, 32), (16, 16))
-    learning_rate, steps = 3e-3, 150
+    learning_rate, steps = 3e-3, 120
 
 
 def test_parameters():

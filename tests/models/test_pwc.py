@@ -11,23 +11,22 @@ from _numpy_networks import pwc_net
 
 from kcorr.models import PWCNet, build
 
-TINY = {
-    "feature_widths": (4, 5, 6, 7, 8, 9),
-    "estimator_widths": (8, 6),
-    "context_widths": (8, 7, 6, 8, 7, 6),
-    "radius": 2,
-}
-FEWER = {"feature_widths": (6, 8, 10), "estimator_widths": (16, 12)}
-
 
 class TestPWCNet(Contract):
-    network, config = PWCNet, MappingProxyType(TINY)
-    exported = learner = MappingProxyType(FEWER)
+    network = PWCNet
+    config = MappingProxyType(
+        {
+            "feature_widths": (6, 8, 10, 12),
+            "estimator_widths": (16, 12),
+            "context_widths": (8, 7, 6, 8, 7, 6),
+            "radius": 2,
+        }
+    )
     truth = staticmethod(pwc_net)
-    # 65x84 becomes 128x128.
-    pyramid_sizes = ((2, 2), (4, 4), (8, 8), (16, 16), (32, 32), (32, 32))
-    feature_sizes = ((64, 64), (32, 32), (16, 16), (8, 8), (4, 4), (2, 2))
-    learning_rate, steps = 2e-3, 150
+    # 65x84 becomes 80x96.
+    pyramid_sizes = ((5, 6), (10, 12), (20, 24), (20, 24))
+    feature_sizes = ((40, 48), (20, 24), (10, 12), (5, 6))
+    learning_rate, steps = 3e-3, 120
 
     def test_flow_counts_in_pixels_of_the_given_image(self):
         """All heads silent but the last: 1 of it are 20 pixels of the enlarged image."""
@@ -38,14 +37,18 @@ class TestPWCNet(Contract):
             bias.assign([0.0, 0.0])
         network.context.head.weights[1].assign([1.0, -0.5])
         outputs = call(network, pictures(*SIZE))
-        flow = np.broadcast_to([20 * 84 / 128, -10 * 65 / 128], (1, *SIZE, 2))
+        flow = np.broadcast_to([20 * 84 / 96, -10 * 65 / 80], (1, *SIZE, 2))
         np.testing.assert_allclose(outputs["flow"], flow, rtol=1e-5)
         np.testing.assert_allclose(outputs["flow_pyramid"][-1][..., 0], 5, rtol=1e-5)
 
-    def test_fewer_levels_and_another_normalisation(self):
-        network = self.make(feature_widths=(4, 5, 6), normalise="cosine")
-        outputs = call(network, pictures(20, 30))
-        assert [flow.shape[1:3] for flow in outputs["flow_pyramid"]] == [(3, 4), (6, 8), (6, 8)]
+
+def test_the_papers_levels_and_another_normalisation():
+    widths = {"feature_widths": (4,) * 6, "estimator_widths": (4,), "context_widths": (4,) * 6}
+    network = PWCNet(**widths, radius=1, normalise="cosine")
+    network.build()
+    outputs = call(network, pictures(65, 84))
+    sizes = [flow.shape[1:3] for flow in outputs["flow_pyramid"]]
+    assert sizes == [(2, 2), (4, 4), (8, 8), (16, 16), (32, 32), (32, 32)]
 
 
 def test_parameters_of_each_part():

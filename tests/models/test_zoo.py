@@ -46,7 +46,8 @@ def test_the_dtype_policy_is_the_callers(network, files, name):
 
 
 def test_weights_find_their_network(tmp_path):
-    for name in NETWORKS:
+    # Not FlowNet's large ones: 155 MB each, and their small twins are found in the same way.
+    for name in sorted(NETWORKS.keys() - {"flownet_s", "flownet_c"}):
         path = tmp_path / f"{name}.weights.h5"
         original = build(name)
         original.save_weights(path)
