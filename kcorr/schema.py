@@ -109,3 +109,16 @@ def flow_between(first, second):
     flow10 and `flow_backward` flow21; each lies on the grid of the image that it starts from.
     """
     return f"flow{first}{second}"
+
+
+def occlusion_between(first, second):
+    """The key of what is hidden of image `first` in image `second`: (1, 3) gives "occlusion13"."""
+    return f"occlusion{first}{second}"
+
+
+def student_noise(image):
+    """The key of where a student sees noise instead of an image: "student_noise1" for "image1"."""
+    return f"student_noise{image.removeprefix('image')}"
+
+
+FIELDS |= {student_noise(image): Field("b k l 1", "float32", "1 = noise") for image in IMAGES}

@@ -24,7 +24,7 @@ a line on stderr says that the pair is not rectified or swapped."""
 EXAMPLES = """\
 examples:
   kcorr stereo left.png right.png -o out
-  kcorr stereo left.png right.png -o out --focal 721.5 --baseline 0.54    # KITTI: depth in metres"""
+  kcorr stereo left.png right.png -o out --focal 721.5 --baseline 0.54     # KITTI: metres"""
 
 KINDS = ("png", "pfm", "color", "occlusion", "depth")
 _FILES = {

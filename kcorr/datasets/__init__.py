@@ -27,6 +27,8 @@ from kcorr.datasets.splits import (
     scene_windows,
     selflow_split,
 )
+from kcorr.datasets.stereo_scenes import StereoScenes
+from kcorr.datasets.stereo_video import StereoVideo, open_stereo
 from kcorr.datasets.submissions import SubmissionWriter, check_submission, official_files
 from kcorr.datasets.things import FlyingThings3D
 from kcorr.datasets.video import VideoFrames, video_pairs
@@ -49,6 +51,8 @@ __all__ = [
     "Scenes",
     "Sintel",
     "Source",
+    "StereoScenes",
+    "StereoVideo",
     "SubmissionWriter",
     "Subset",
     "VideoFrames",
@@ -63,6 +67,7 @@ __all__ = [
     "natural_key",
     "official_files",
     "open_source",
+    "open_stereo",
     "orl_faces",
     "scene_windows",
     "selflow_split",

@@ -14,6 +14,8 @@ from kcorr.losses.robust import robust_mean as robust_mean
 from kcorr.losses.sequence import sequence_endpoint_error as sequence_endpoint_error
 from kcorr.losses.sequence import sequence_mean as sequence_mean
 from kcorr.losses.smoothness import edge_aware_smoothness as edge_aware_smoothness
+from kcorr.losses.stereo import quadrilateral as quadrilateral
+from kcorr.losses.stereo import triangle as triangle
 from kcorr.losses.supervised import downsample_target as downsample_target
 from kcorr.losses.supervised import endpoint_error as endpoint_error
 from kcorr.losses.supervised import pyramid_endpoint_error as pyramid_endpoint_error

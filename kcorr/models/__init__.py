@@ -8,6 +8,7 @@ from kcorr.models.disparity import predict_disparity as predict_disparity
 from kcorr.models.disparity import rectification_problem as rectification_problem
 from kcorr.models.flownet import FlowNetC as FlowNetC
 from kcorr.models.flownet import FlowNetS as FlowNetS
+from kcorr.models.pairs import flows_of_pairs as flows_of_pairs
 from kcorr.models.predict import Predictor as Predictor
 from kcorr.models.predict import predict as predict
 from kcorr.models.pwc import PWCNet as PWCNet

@@ -27,6 +27,8 @@ from kcorr.pipelines.hallucination import superpixel_mask as superpixel_mask
 from kcorr.pipelines.hallucination import superpixels as superpixels
 from kcorr.pipelines.hallucination import with_superpixels as with_superpixels
 from kcorr.pipelines.records import examples as examples
+from kcorr.pipelines.stereo import mirror_stereo as mirror_stereo
+from kcorr.pipelines.stereo import proxy_task as proxy_task
 from kcorr.pipelines.teacher import TEACHER as TEACHER
 from kcorr.pipelines.teacher import teacher_files as teacher_files
 from kcorr.pipelines.teacher import with_teacher as with_teacher
