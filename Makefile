@@ -46,6 +46,7 @@ weights: .venv/demo
 
 .venv/test: .venv/demo
 	$(PIP) -e '.[test]'
+	-$(PIP) -e '.[browser]'
 	touch $@
 
 clean:

@@ -48,6 +48,13 @@ def look(path, *views, dark=False):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def missing():
+    """Why there is no browser on this machine: the last line of its import, or "" if there is."""
+    code = "import PySide6.QtWebEngineCore, PySide6.QtWebEngineWidgets"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    return done.stderr.strip().splitlines()[-1] if done.returncode else ""
+
+
 def _browse(order):
     from PySide6.QtCore import QEventLoop, QTimer, QUrl
     from PySide6.QtWebEngineCore import (
