@@ -103,19 +103,11 @@ def open_test(benchmark, task, root, frames):
 
 def refuse_incomplete(source):
     """Says before hours of work that the tree lacks pictures that the server will ask for."""
-    from kcorr.datasets import official_files
+    from kcorr.datasets import wrong_names
 
-    official = official_files(FLAGS.benchmark, FLAGS.task)
-    have = set(source.names)
-    missing = [name for name in official if name not in have]
-    strange = sorted(have - set(official))
-    for what, names in (("lacks", missing), ("holds more than the benchmark:", strange)):
-        if names:
-            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-            raise common.UserError(
-                f"--data_dir {FLAGS.data_dir}: the test split {what} {', '.join(names[:5])}{more}; "
-                f"expected {len(official)} pictures"
-            )
+    problem = wrong_names(source.names, FLAGS.benchmark, FLAGS.task)
+    if problem:
+        raise common.UserError(f"--data_dir {FLAGS.data_dir}: of the test split, {problem}")
 
 
 def submit(network, source, benchmark, task, workdir):

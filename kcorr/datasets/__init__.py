@@ -22,6 +22,7 @@ from kcorr.datasets.source import Concat, Pairs, Source, Subset, Windows
 from kcorr.datasets.splits import (
     SELFLOW_VALIDATION,
     SINTEL_FRAMES,
+    SINTEL_TEST_SCENES,
     chairs_split,
     kitti_multi_view,
     scene_windows,
@@ -29,7 +30,12 @@ from kcorr.datasets.splits import (
 )
 from kcorr.datasets.stereo_scenes import StereoScenes
 from kcorr.datasets.stereo_video import StereoVideo, open_stereo
-from kcorr.datasets.submissions import SubmissionWriter, check_submission, official_files
+from kcorr.datasets.submissions import (
+    SubmissionWriter,
+    check_submission,
+    official_names,
+    wrong_names,
+)
 from kcorr.datasets.things import FlyingThings3D
 from kcorr.datasets.video import VideoFrames, video_pairs
 
@@ -39,6 +45,7 @@ __all__ = [
     "KITTI2015",
     "SELFLOW_VALIDATION",
     "SINTEL_FRAMES",
+    "SINTEL_TEST_SCENES",
     "Concat",
     "CutFinder",
     "FlyingChairs",
@@ -65,7 +72,7 @@ __all__ = [
     "grove3",
     "kitti_multi_view",
     "natural_key",
-    "official_files",
+    "official_names",
     "open_source",
     "open_stereo",
     "orl_faces",
@@ -73,4 +80,5 @@ __all__ = [
     "selflow_split",
     "video_pairs",
     "windows",
+    "wrong_names",
 ]

@@ -50,8 +50,9 @@ def official_scores(result, benchmark, task="flow"):
     KITTI 2015 counts outliers (over 3 px and 5 %) over all pixels of all pictures and splits them
     by `objects`; KITTI 2012 averages the pictures' shares of pixels wrong by more than 3 px, and
     their mean errors; Sintel pools endpoint errors, "matched" being what is visible in the other
-    frame, and the d columns being an approximation (`boundary_distance`). How KITTI 2012 averages
-    is known from memory of its development kit.
+    frame, and the d columns being an approximation (`boundary_distance`). Both averages of KITTI
+    are those of its development kits, which fill in pixels without a prediction, where here they
+    are errors of infinite size.
 
     Args:
         result: of `FlowEvaluation.result()` or, for disparity, `DisparityEvaluation.result()`.

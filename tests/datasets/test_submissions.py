@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kcorr.datasets import SubmissionWriter, check_submission, official_files
+from kcorr.datasets import (
+    SINTEL_TEST_SCENES,
+    SubmissionWriter,
+    check_submission,
+    official_names,
+    submissions,
+    wrong_names,
+)
 from kcorr.io import FormatError, read_disparity, read_flow, write_disparity, write_flow
 
 H, W = 5, 7
@@ -17,7 +24,7 @@ BENCHMARKS = {
     ("kitti2015", "disparity"): [f"disp_0/{name}.png" for name in NAMES],
     ("kitti2012", "flow"): [f"{name}.png" for name in NAMES],
     ("kitti2012", "disparity"): [f"{name}.png" for name in NAMES],
-    ("sintel", "flow"): [f"{name}.flo" for name in SINTEL],
+    ("sintel", "flow"): [f"{name.replace('frame_', 'frame')}.flo" for name in SINTEL],
 }
 
 
@@ -46,18 +53,12 @@ def target(tmp_path, benchmark):
 
 def test_the_official_lists():
     for task in ("flow", "disparity"):
-        names = official_files("kitti2015", task)
+        names = official_names("kitti2015", task)
         assert list(names) == [f"{i:06d}_10" for i in range(200)] and set(names.values()) == {None}
-        assert list(official_files("kitti2012", task)) == [f"{i:06d}_10" for i in range(195)]
-    sintel = official_files("sintel")
-    for dtype in ("clean", "final"):
-        mine = [name for name in sintel if name.startswith(f"{dtype}/")]
-        assert len(mine) == 552 and len({name.split("/")[1] for name in mine}) == 12
-    assert set(sintel.values()) == {(436, 1024)}
-    assert "final/ambush_1/frame_0022" in sintel and "final/ambush_1/frame_0023" not in sintel
+        assert list(official_names("kitti2012", task)) == [f"{i:06d}_10" for i in range(195)]
     for benchmark, task in (("sintel", "disparity"), ("kitti2016", "flow")):
         with pytest.raises(ValueError, match=f"no benchmark '{benchmark}' for '{task}'; known are"):
-            official_files(benchmark, task)
+            official_names(benchmark, task)
 
 
 @pytest.mark.parametrize(("benchmark", "task"), BENCHMARKS)
@@ -102,6 +103,60 @@ def test_values_that_a_png_cannot_hold_become_the_nearest(tmp_path):
     assert (disparity == 1 / 256).all() and valid.all()  # 0 would say that there is none
 
 
+def sintel_names(lengths):
+    return [
+        f"{dtype}/{scene}/frame_{number:04d}"
+        for dtype in ("clean", "final")
+        for scene, length in lengths.items()
+        for number in range(1, length + 1)
+    ]
+
+
+def test_sintels_test_split_by_its_scenes_and_the_number_of_its_pairs():
+    """The scenes are known by name, and that they make 552 pairs, not how long each is."""
+    assert len(SINTEL_TEST_SCENES) == 12
+    lengths = {**dict.fromkeys(SINTEL_TEST_SCENES, 49), "tiger": 552 - 11 * 49}
+    names = sintel_names(lengths)
+    assert len(names) == 2 * 552 and wrong_names(names, "sintel") is None
+    assert set(official_names("sintel", present=names)) == set(names)
+    assert set(official_names("sintel", present=names).values()) == {(436, 1024)}
+    without = [name for name in names if name != "final/wall/frame_0007"]
+    assert wrong_names(without, "sintel") == "missing final/wall/frame_0007"
+    # The last frame of one rendering is missing by the other one's, of both by the sum.
+    assert wrong_names([n for n in names if n != "clean/wall/frame_0049"], "sintel") == (
+        "missing clean/wall/frame_0049"
+    )
+    short = [name for name in names if not name.endswith("wall/frame_0049")]
+    assert wrong_names(short, "sintel").startswith("551 pairs of frames in 12 scenes, expected 552")
+    gone = [name for name in names if "/cave_3/" not in name]
+    assert wrong_names(gone, "sintel") == (
+        "missing clean/cave_3/frame_0001, final/cave_3/frame_0001"
+    )
+    more = [*names, "clean/alley_1/frame_0001"]
+    assert wrong_names(more, "sintel") == "not part of it: clean/alley_1/frame_0001"
+
+
+def test_a_whole_sintel_submission(tmp_path, monkeypatch):
+    monkeypatch.setattr(submissions, "SINTEL_TEST_PAIRS", 13)
+    monkeypatch.setattr(submissions, "_SINTEL_SIZE", (H, W))
+    names = sintel_names({**dict.fromkeys(SINTEL_TEST_SCENES, 1), "wall": 2})
+    with SubmissionWriter(tmp_path / "sintel", "sintel") as submission:
+        for name in names:
+            submission.add(name, prediction("flow"))
+    assert check_submission(tmp_path / "sintel", "sintel") == 26
+    for dtype in ("clean", "final"):
+        (tmp_path / f"sintel/{dtype}/wall/frame0002.flo").unlink()
+        missing = "12 pairs of" if dtype == "final" else r"missing clean/wall/frame0002\.flo"
+        with pytest.raises(FormatError, match=missing):
+            check_submission(tmp_path / "sintel", "sintel")
+    with (
+        pytest.raises(FormatError, match=r"12 pairs of .*; nothing was written"),
+        SubmissionWriter(tmp_path / "short", "sintel") as submission,
+    ):
+        for name in [name for name in names if not name.endswith("0002")]:
+            submission.add(name, prediction("flow"))
+
+
 # === All or nothing ===
 
 
@@ -141,7 +196,7 @@ def test_predictions_that_do_not_fit_are_refused_by_name(tmp_path):
             submission.add(name, values, size)
     assert list(tmp_path.iterdir()) == []
     with (
-        pytest.raises(FormatError, match=r"frame_0001\.flo: is 7x5; expected 1024x436"),
+        pytest.raises(FormatError, match=r"frame0001\.flo: is 7x5; expected 1024x436"),
         SubmissionWriter(tmp_path / "sintel", "sintel") as submission,
     ):
         submission.add("clean/tiger/frame_0001", prediction("flow"))
@@ -234,8 +289,8 @@ def test_a_flo_with_unknown_values_is_misshapen(tmp_path):
     write(tmp_path / "sintel", "sintel", "flow")
     flow = prediction("flow")
     flow[0, 0] = np.nan
-    write_flow(tmp_path / "sintel/final/b/frame_0001.flo", flow)
-    with pytest.raises(FormatError, match=r"final/b/frame_0001\.flo has no value at 1 pixels"):
+    write_flow(tmp_path / "sintel/final/b/frame0001.flo", flow)
+    with pytest.raises(FormatError, match=r"final/b/frame0001\.flo has no value at 1 pixels"):
         check_submission(tmp_path / "sintel", "sintel", names=SINTEL)
 
 

@@ -166,13 +166,10 @@ def test_the_split_of_labelled_kitti_is_170_and_30():
 
 
 def test_sintels_counts():
-    lengths = SINTEL_FRAMES["training"]
-    assert len(lengths) == 23 and sum(lengths.values()) == 1064
-    assert len(scene_windows(lengths)) == 1041
-    assert len(scene_windows(lengths, 5)) == 972
-    assert len(scene_windows(lengths, 3, ends="repeat")) == 1041
-    test = SINTEL_FRAMES["test"]
-    assert len(test) == 12 and len(scene_windows(test)) == 552
+    assert len(SINTEL_FRAMES) == 23 and sum(SINTEL_FRAMES.values()) == 1064
+    assert len(scene_windows(SINTEL_FRAMES)) == 1041
+    assert len(scene_windows(SINTEL_FRAMES, 5)) == 972
+    assert len(scene_windows(SINTEL_FRAMES, 3, ends="repeat")) == 1041
     assert scene_windows({"a": 3, "b": 2}) == [("a", (1, 2)), ("a", (2, 3)), ("b", (1, 2))]
 
 

@@ -72,6 +72,6 @@ def test_a_test_split_that_lacks_a_picture_is_refused_before_the_work(kitti, tmp
     done = run(kitti, tmp_path)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert done.stderr.strip().splitlines()[-1] == (
-        f"submit: --data_dir {kitti}: the test split lacks 000100_10; expected 195 pictures"
+        f"submit: --data_dir {kitti}: of the test split, missing 000100_10"
     )
     assert not list(tmp_path.glob("*.zip"))
