@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from kcorr.models.blocks import FeaturePyramid, FlowEstimator
+from kcorr.models.blocks import FeaturePyramid, FlowEstimator, joined
 from kcorr.ops import backward_warp, local_correlation, resize_flow, unit_length
 
 DILATIONS = (1, 2, 4, 8, 16, 1, 1)
@@ -134,10 +134,11 @@ class CoarseToFineNet(keras.Model):
             unit = unit_length(features)
             volume = local_correlation(unit, unit_length(warped), self.radius)
             inputs = self.estimator_inputs(volume, features, unit, flow)
-            hidden, update = estimator(self._join(inputs))
+            hidden, update = estimator(joined(inputs, self.compute_dtype))
             flow = flow + update if self.residual else update
             pyramid.append(flow)
-        _, update = self.context(self._join(self.context_inputs(hidden, flow)))
+        inputs = self.context_inputs(hidden, flow)
+        _, update = self.context(joined(inputs, self.compute_dtype))
         pyramid.append(self.refine(flow, update))
         full = resize_flow(pyramid[-1], size, align_corners=True)
         return {"flow": full, "flow_pyramid": pyramid}
@@ -160,9 +161,6 @@ class CoarseToFineNet(keras.Model):
     def refine(self, flow, update):
         """The refined flow, of the flow of level 2 and what the context network made of it."""
         raise NotImplementedError
-
-    def _join(self, tensors):
-        return ops.concatenate([ops.cast(t, self.compute_dtype) for t in tensors], axis=-1)
 
     def get_config(self):
         return {**super().get_config(), **self.config}

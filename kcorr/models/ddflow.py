@@ -1,9 +1,9 @@
 """DDFlowNet: the two-frame coarse-to-fine flow network of DDFlow."""
 
 import keras
-from keras import ops
 
 from kcorr.models.coarse_to_fine import SMALL, CoarseToFineNet
+from kcorr.models.two_frames import TwoFrameNetwork
 
 VARIANTS = {
     # Exactly the authors' network, 4,273,628 parameters.
@@ -13,7 +13,7 @@ VARIANTS = {
 
 
 @keras.saving.register_keras_serializable(package="kcorr")
-class DDFlowNet(CoarseToFineNet):
+class DDFlowNet(CoarseToFineNet, TwoFrameNetwork):
     """Optical flow of two frames, from coarse to fine, features computed once per image.
 
     Level L has size ceil(h / 2^L); levels 6 to 2 carry flow, the flow of level 2 is refined by a
@@ -43,26 +43,6 @@ class DDFlowNet(CoarseToFineNet):
     """
 
     default_name = "ddflow"
-
-    def call(self, inputs, training=False, backward=False):
-        features = self.encode(ops.concatenate([inputs["image1"], inputs["image2"]], axis=0))
-        pairs = [ops.split(level, 2, axis=0) for level in features]
-        first, second = map(list, zip(*pairs, strict=True))
-        size = ops.shape(inputs["image1"])[1:3]
-        if not backward:
-            return {**self.decode(first, second, size), "features": first}
-        # Both directions as one batch of twice the size.
-        swapped = [ops.concatenate([second, first], axis=0) for first, second in pairs]
-        both = self.decode(features, swapped, size)
-        flow, flow_backward = ops.split(both["flow"], 2, axis=0)
-        pyramid = [ops.split(level, 2, axis=0) for level in both["flow_pyramid"]]
-        return {
-            "flow": flow,
-            "flow_pyramid": [level for level, _ in pyramid],
-            "features": first,
-            "flow_backward": flow_backward,
-            "flow_backward_pyramid": [level for _, level in pyramid],
-        }
 
     def estimator_inputs(self, volume, features, unit, flow):
         """The cost volume, the features in unit length, the flow."""

@@ -49,12 +49,12 @@ class SelFlowNet(CoarseToFineNet):
         is repeated, without `image3` the second. So two frames are enough, and swapping them gives
         `flow_backward`; three are better.
 
-        `net({"image0", ..., "image4"}, sequence=True)` is for training: one pass for each inner
+        `net({"image0", ..., "image4"}, window=True)` is for training: one pass for each inner
         frame, all features computed once. Returns, each with a `..._pyramid`: flow12, flow10;
         flow23, flow21; flow34, flow32 (`kcorr.schema.flow_between`); any three or more frames work.
 
     Raises:
-        ValueError: a sequence of fewer than three images, or with a gap.
+        ValueError: a window of fewer than three images, or with a gap.
 
     Source: Liu et al., SelFlow: Self-Supervised Learning of Optical Flow, CVPR 2019, and its
     released code (layer names are the authors').
@@ -63,35 +63,35 @@ class SelFlowNet(CoarseToFineNet):
     default_name = "selflow"
     frames = 3
 
-    def call(self, inputs, training=False, backward=False, sequence=False):
-        if sequence:
-            return self._sequence(inputs)
+    def call(self, inputs, training=False, backward=False, window=False):
+        if window:
+            return self._window(inputs)
         keys = [schema.IMAGE0, schema.IMAGE1, schema.IMAGE2]
         if backward:
             keys.append(schema.IMAGE3)
         pyramids = self._pyramids(inputs, [key for key in keys if key in inputs])
         first, second = pyramids[schema.IMAGE1], pyramids[schema.IMAGE2]
-        windows = [(pyramids.get(schema.IMAGE0, first), first, second)]
+        passes = [(pyramids.get(schema.IMAGE0, first), first, second)]
         if backward:
-            windows.append((first, second, pyramids.get(schema.IMAGE3, second)))
-        flows = self._flows(windows, ops.shape(inputs[schema.IMAGE1])[1:3])
+            passes.append((first, second, pyramids.get(schema.IMAGE3, second)))
+        flows = self._flows(passes, ops.shape(inputs[schema.IMAGE1])[1:3])
         outputs = {**_named(schema.FLOW, *flows[0][0]), schema.FEATURES: first}
         outputs |= _named(schema.FLOW_PREVIOUS, *flows[0][1])
         if backward:
             outputs |= _named(schema.FLOW_BACKWARD, *flows[1][1])
         return outputs
 
-    def _sequence(self, inputs):
+    def _window(self, inputs):
         """{"flow12": ..., "flow12_pyramid": ..., "flow10": ..., ...} of consecutive images."""
         found = [i for i in range(10) if f"image{i}" in inputs]
         if len(found) < 3 or found != list(range(len(found))):
             raise ValueError(
-                f"a sequence has images {', '.join(f'image{i}' for i in found) or 'none'}, "
+                f"a window has images {', '.join(f'image{i}' for i in found) or 'none'}, "
                 "expected image0, image1, image2 and so on, at least these three"
             )
         pyramids = list(self._pyramids(inputs, [f"image{i}" for i in found]).values())
-        windows = list(zip(pyramids, pyramids[1:], pyramids[2:], strict=False))
-        flows = self._flows(windows, ops.shape(inputs[schema.IMAGE0])[1:3])
+        passes = list(zip(pyramids, pyramids[1:], pyramids[2:], strict=False))
+        flows = self._flows(passes, ops.shape(inputs[schema.IMAGE0])[1:3])
         outputs = {}
         for centre, (following, previous) in enumerate(flows, start=1):
             outputs |= _named(schema.flow_between(centre, centre + 1), *following)
@@ -104,27 +104,27 @@ class SelFlowNet(CoarseToFineNet):
         levels = [ops.split(level, len(keys), axis=0) for level in features]
         return dict(zip(keys, map(list, zip(*levels, strict=True)), strict=True))
 
-    def _flows(self, windows, size):
-        """Runs all windows in both directions as one batch.
+    def _flows(self, passes, size):
+        """Runs all passes in both directions as one batch.
 
         Args:
-            windows: list of n (previous, centre, next) feature pyramids.
+            passes: list of n (previous, centre, next) feature pyramids.
             size: (height, width) of the images.
 
         Returns:
-            For each window the pair (to the next, to the previous frame), each of which is
+            For each pass the pair (to the next, to the previous frame), each of which is
             (flow, pyramid).
         """
         previous, centre, following = (
             [ops.concatenate(same, axis=0) for same in zip(*pyramids, strict=True)]
-            for pyramids in zip(*windows, strict=True)
+            for pyramids in zip(*passes, strict=True)
         )
         both = self.decode(
             [ops.concatenate([level, level], axis=0) for level in centre],
             [ops.concatenate(both, axis=0) for both in zip(following, previous, strict=True)],
             size,
         )
-        count = len(windows)
+        count = len(passes)
         flows = ops.split(both["flow"], 2 * count, axis=0)
         levels = [ops.split(level, 2 * count, axis=0) for level in both["flow_pyramid"]]
         results = list(zip(flows, map(list, zip(*levels, strict=True)), strict=True))

@@ -59,7 +59,7 @@ def flows_between(network, batch, training=False):
         images = {i: batch[key] for i, key in enumerate(schema.IMAGES) if i}
         return flows_of_pairs(network, images, directions, training)
     elif getattr(network, "frames", 2) == 3:
-        output = network(batch, training=training, sequence=True)
+        output = network(batch, training=training, window=True)
         names = {direction: schema.flow_between(*direction) for direction in directions}
     else:
         return _pair_by_pair(network, batch, training)

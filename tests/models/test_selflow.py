@@ -1,4 +1,4 @@
-"""SelFlowNet as a network: frames, directions, sequences, parts, precisions, saving, learning."""
+"""SelFlowNet as a network: frames, directions, windows, parts, precisions, saving, learning."""
 
 import functools
 
@@ -101,9 +101,9 @@ def test_backward_of_two_frames_is_the_call_with_swapped_images(network):
     assert_close(both["flow_backward_pyramid"], back["flow_pyramid"])
 
 
-def test_a_sequence_is_one_pass_around_each_inner_frame(network):
+def test_a_window_is_one_pass_around_each_inner_frame(network):
     images = list(pictures(33, 50, batch=2, count=5).values())
-    flows = call(network, numbered(*images), sequence=True)
+    flows = call(network, numbered(*images), window=True)
     names = {"flow12", "flow10", "flow23", "flow21", "flow34", "flow32"}
     assert flows.keys() == names | {f"{name}_pyramid" for name in names}
     for centre in (1, 2, 3):
@@ -113,21 +113,21 @@ def test_a_sequence_is_one_pass_around_each_inner_frame(network):
             assert_close(flows[f"flow{centre}{other}_pyramid"], expected[f"{key}_pyramid"])
 
 
-def test_a_sequence_has_three_frames_and_no_gap(network):
+def test_a_window_has_three_frames_and_no_gap(network):
     images = pictures(16, 16, count=5)
-    assert {"flow12", "flow10"} < call(network, pictures(16, 16), sequence=True).keys()
+    assert {"flow12", "flow10"} < call(network, pictures(16, 16), window=True).keys()
     del images["image2"]
     with pytest.raises(ValueError, match="has images image0, image1, image3, image4, expected"):
-        network(images, sequence=True)
+        network(images, window=True)
     with pytest.raises(ValueError, match="at least these three"):
-        network(pictures(16, 16, count=2), sequence=True)
+        network(pictures(16, 16, count=2), window=True)
 
 
 @pytest.mark.tensorflow_only  # nothing of a backend is in it
 @pytest.mark.parametrize(
     ("given", "options", "expected"),
     [
-        (5, {"sequence": True}, 10),
+        (5, {"window": True}, 10),
         (5, {}, 6),
         (4, {"backward": True}, 8),
         (2, {}, 4),

@@ -22,9 +22,9 @@ class PixelReader(keras.Model):
     def build(self, input_shape=None):
         self.built = True
 
-    def call(self, inputs, training=False, backward=False, sequence=False):
+    def call(self, inputs, training=False, backward=False, window=False):
         self.asked.append(sorted(key for key in inputs if key.startswith("image")))
-        if sequence:
+        if window:
             ways = [(i, j) for i in (1, 2, 3) for j in (i + 1, i - 1)]
             named = {f"flow{i}{j}": self.between(inputs, i, j) for i, j in ways}
         else:
