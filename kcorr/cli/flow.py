@@ -18,6 +18,9 @@ Of two pictures, into the folder DIR:
   warped.png      FRAME2 pulled back onto FRAME1
   overlay.png     FRAME1 with what moved in colour, and arrows
 
+Of three pictures the same, from the middle one to the last: networks of three frames, such as
+SelFlow, see the first one too. In a video they see the frames around each pair by themselves.
+
 Of a video or a folder of frames, for each pair of consecutive frames that no hard cut parts:
   flow/NUMBER.flo  color/NUMBER.png  occlusion/NUMBER.png  warped/NUMBER.png  overlay/NUMBER.png
   and flow.mp4, the overlays as a video. NUMBER is that of the first frame; a folder's files keep
@@ -35,9 +38,9 @@ _OF_SEQUENCES = ("stride", "frames", "fps", "damaged")
 
 
 def add_arguments(parser):
-    """FRAME1 FRAME2, or VIDEO or FOLDER, and options."""
+    """[FRAME0] FRAME1 FRAME2, or VIDEO or FOLDER, and options."""
     parser.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help="FRAME1 FRAME2, or a video, or a folder"
+        "inputs", nargs="+", metavar="INPUT", help="[FRAME0] FRAME1 FRAME2, or a video, or a folder"
     )
     parser.add_argument(
         "-o", "--output", default="out", metavar="DIR", help="output folder (default: %(default)s)"
@@ -94,17 +97,19 @@ def run(args):
 
 def _check(args):
     """Refuses what can be refused without reading anything."""
-    if len(args.inputs) > 2:
+    if len(args.inputs) > 3:
         raise CommandError(
-            f"{len(args.inputs)} inputs; expected two pictures, one video or one folder of frames"
+            f"{len(args.inputs)} inputs; expected two or three pictures, one video or one folder "
+            "of frames"
         )
     for path in args.inputs:
         if not Path(path).exists():
             raise CommandError(f"{path}: no such file or folder")
-    if len(args.inputs) == 2:
+    if len(args.inputs) > 1:
+        count = "two" if len(args.inputs) == 2 else "three"
         for name in _OF_SEQUENCES:
             if getattr(args, name) is not None:
-                raise CommandError(f"--{name} is for a video or a folder; got two pictures")
+                raise CommandError(f"--{name} is for a video or a folder; got {count} pictures")
     if args.max_side is not None and args.max_side < 16:
         raise CommandError(f"--max-side is {args.max_side}; expected a whole number from 16")
     if args.max_flow is not None and not 0 < args.max_flow < float("inf"):

@@ -1,4 +1,4 @@
-"""Turn a TensorFlow 1 checkpoint of the authors of DDFlow into a .keras file."""
+"""Turn a TensorFlow 1 checkpoint of the authors of DDFlow and SelFlow into a .keras file."""
 
 from pathlib import Path
 
@@ -6,8 +6,9 @@ from kcorr.cli.errors import CommandError, one_line
 from kcorr.cli.networks import quiet_start
 
 DESCRIPTION = """\
-Read a checkpoint that the authors of DDFlow released (PREFIX.index and PREFIX.data-00000-of-00001)
-and write the network as a .keras file, or its weights as .weights.h5."""
+Read a checkpoint that the authors of DDFlow and SelFlow released (PREFIX.index and
+PREFIX.data-00000-of-00001) and write the network as a .keras file, or its weights as .weights.h5.
+Which of the two it is, the file tells."""
 EXAMPLES = """\
 examples:
   kcorr import-checkpoint models/KITTI/model.ckpt ddflow_kitti.keras
@@ -15,10 +16,16 @@ examples:
 
 
 def add_arguments(parser):
-    """PREFIX OUT."""
+    """PREFIX OUT, and --standardise."""
     parser.add_argument("prefix", metavar="PREFIX", help="path without .index")
     parser.add_argument(
         "output", metavar="OUT.keras", help="a name ending in .keras or .weights.h5"
+    )
+    parser.add_argument(
+        "--standardise",
+        action="store_true",
+        help="the network brings each picture to mean 0 and variance 1 first, which SelFlow's "
+        "Sintel/supervise_finetune expects and no other (kept in .keras only)",
     )
 
 
@@ -37,7 +44,7 @@ def run(args):
     with quiet_start():
         from kcorr.models import from_authors_checkpoint
     try:
-        network = from_authors_checkpoint(prefix)
+        network = from_authors_checkpoint(prefix, standardise=args.standardise)
     except ValueError as error:
         raise CommandError(one_line(error)) from error
     from kcorr.io import atomic_write

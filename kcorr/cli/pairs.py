@@ -1,4 +1,4 @@
-"""`kcorr flow FRAME1 FRAME2`."""
+"""`kcorr flow [FRAME0] FRAME1 FRAME2`."""
 
 import time
 from pathlib import Path
@@ -11,17 +11,24 @@ from kcorr.io import read_image
 
 
 def run_pair(args):
-    """Reads two pictures, computes, and writes five files."""
-    image1, image2 = read_pair(*args.inputs)
+    """Reads two or three pictures, computes, and writes five files."""
+    *before, image1, image2 = read_pair(*args.inputs)
     kinds = [kind for kind in args.save if kind != "video"]
     if not kinds:
-        raise CommandError("--save video is for a video or a folder; got two pictures")
+        count = "three" if before else "two"
+        raise CommandError(f"--save video is for a video or a folder; got {count} pictures")
     check_output_folder(args.output)
     network = load_network(args.model, args.network)
+    if before and getattr(network, "frames", 2) != 3:
+        raise CommandError(
+            f"three pictures, and {args.model} sees two at once; expected two, or a network of "
+            "three frames such as SelFlow"
+        )
     from kcorr.models import predict
 
+    options = {"image0": before[0]} if before else {}
     start = time.perf_counter()
-    result = predict(network, image1, image2, needs_backward(kinds), args.max_side)
+    result = predict(network, image1, image2, needs_backward(kinds), args.max_side, **options)
     seconds = time.perf_counter() - start
     folder = make_output_folder(args.output)
     save({kind: folder / _name(kind, args.format) for kind in kinds}, image1, result, args.max_flow)
@@ -31,14 +38,16 @@ def run_pair(args):
     print(f"{Path(args.output)}: {width}x{height}, {summary.text(seconds)}")
 
 
-def read_pair(first, second):
-    """Two pictures of one size, [h, w, 3] in [0, 1] each."""
+def read_pair(*paths):
+    """Two pictures, or more, of one size: [h, w, 3] in [0, 1] each."""
     # float32: of 16-bit pictures all bits count.
-    image1, image2 = (read_image(path, dtype="float32") for path in (first, second))
-    if image1.shape != image2.shape:
-        (h1, w1, _), (h2, w2, _) = image1.shape, image2.shape
-        raise CommandError(f"{second} is {w2}x{h2}; expected {w1}x{h1} like {first}")
-    return image1, image2
+    images = [read_image(path, dtype="float32") for path in paths]
+    height, width, _ = images[0].shape
+    for path, image in zip(paths, images, strict=True):
+        if image.shape != images[0].shape:
+            h, w, _ = image.shape
+            raise CommandError(f"{path} is {w}x{h}; expected {width}x{height} like {paths[0]}")
+    return images
 
 
 def _name(kind, flow_format):

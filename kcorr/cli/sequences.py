@@ -12,7 +12,7 @@ from kcorr.cli.errors import CommandError, one_line
 from kcorr.cli.folders import check_output_folder, make_output_folder
 from kcorr.cli.networks import load_network
 from kcorr.cli.pictures import Summary, needs_backward, save
-from kcorr.datasets import Pairs, VideoFrames, find_cuts
+from kcorr.datasets import Pairs, VideoFrames, Windows, find_cuts
 from kcorr.datasets.folders import picture_sequences
 from kcorr.io import read_image
 
@@ -37,6 +37,9 @@ def run_sequence(args):
     _check_av(args)
     check_output_folder(args.output)
     network = load_network(args.model, args.network)
+    if getattr(network, "frames", 2) == 3:
+        # The same pairs, with the frames before and behind: those of the same shot.
+        pairs = Windows(frames, 4, stride, ends="repeat")
     _Run(args, pairs, [numbers[name.rpartition("+")[0]] for name in pairs.names], network, fps).go()
 
 
@@ -79,7 +82,7 @@ class _Run:
     def _pair(self, index, stack):
         record = self._pairs[index]
         image = record["image1"]
-        result = self._predict(image, record["image2"])
+        result = self._predict(image, record["image2"], **_around(record))
         self._summary.add(result)
         scale = self._color_scale(result["flow"])
         paths = {kind: self._path(kind, index) for kind in self._kinds}
@@ -109,6 +112,10 @@ class _Run:
             return self._args.max_flow
         self._scale = max(viz.flow_scale(flow), _FADE * self._scale)
         return self._scale
+
+
+def _around(record):
+    return {key: record[key] for key in ("image0", "image3") if key in record}
 
 
 def _open(path, args):

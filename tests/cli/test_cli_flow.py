@@ -156,7 +156,7 @@ def test_a_bad_second_picture(refused, planted, frames, tmp_path, make, said):
         (["--max-flow", "nan"], "--max-flow is nan; expected a number above 0"),
         (["--network", "alexnet"], "--network is for a .weights.h5 file; got the model ddflow"),
         (["--save", "video"], "--save video is for a video or a folder; got two pictures"),
-        (["a", "b"], "4 inputs; expected two pictures, one video or one folder of frames"),
+        (["a", "b"], "4 inputs; expected two or three pictures, one video or one folder of frames"),
     ],
 )
 def test_bad_options(refused, planted, frames, tmp_path, options, said):
