@@ -1,0 +1,280 @@
+"""Measures a flow network as a stereo method, beside OpenCV's SGBM and zero, by KITTI's rules.
+
+    python -m recipes.evaluate_stereo --workdir=runs/stereo                      # Motorcycle
+    python -m recipes.evaluate_stereo --model=my.keras --data=kitti2015 \
+        --data_dir=kitti/data_scene_flow --workdir=runs/kitti_stereo
+    python -m recipes.evaluate_stereo --smoke --workdir=/tmp/stereo              # seconds
+
+D1 is the share of pixels wrong by more than 3 px and 5 %, pooled over pixels; EPE is the mean over
+pictures of the mean |d - d'|. SGBM leaves holes. As it is, each is an error (EPE then is infinite,
+"-" here); filled, each takes the disparity of the nearest known pixel to its left in the row, of
+the first known one where there is none: what hides a pixel from the right camera stands to its
+right, so that the left neighbour is background.
+
+SGBM has the parameters of OpenCV's own stereo_match sample: block 3, P1 = 8 * 3 * 9, P2 = 32 * 3 *
+9, an eighth of the width rounded up to 16 as the number of disparities (--disparities), uniqueness
+10, speckles of 100 px within 32, left-right difference 1, pre-filter cap 63.
+"""
+
+import time
+
+from absl import flags
+
+from recipes import common, evaluation
+
+FLAGS = flags.FLAGS
+DATA = ("motorcycle", "scenes", "kitti2012", "kitti2015")
+BASELINES = ("zero", "sgbm")
+COLUMNS = (
+    ("epe_all", "EPE all"),
+    ("epe_noc", "noc"),
+    ("epe_occ", "occ"),
+    ("d1_all", "D1 all %"),
+    ("d1_noc", "noc"),
+    ("d1_occ", "occ"),
+)
+flags.DEFINE_string("workdir", None, "where metrics.json and pictures go", required=True)
+flags.DEFINE_list("model", ["ddflow"], "networks: shipped names or paths, comma-separated")
+flags.DEFINE_enum("network", None, common.NETWORKS, "what a .weights.h5 file belongs to")
+flags.DEFINE_list("data", ["motorcycle"], f"of {', '.join(DATA)}")
+flags.DEFINE_string("data_dir", None, "root of the benchmark's tree (one benchmark at a time)")
+flags.DEFINE_list("scales", ["1", "0.5", "0.25"], "of motorcycle")
+flags.DEFINE_integer("scenes", 50, "generated scenes", lower_bound=1)
+flags.DEFINE_string("scene_size", "384x512", "of the generated scenes, HEIGHTxWIDTH")
+flags.DEFINE_float("max_disparity", 64.0, "of the generated scenes, pixels", lower_bound=1.0)
+flags.DEFINE_list("baselines", list(BASELINES), "beside the networks, may be empty")
+flags.DEFINE_integer(
+    "disparities", None, "SGBM's search range; default an eighth of the width", lower_bound=16
+)
+flags.DEFINE_integer("limit", None, "records of each benchmark at most", lower_bound=1)
+flags.DEFINE_integer("pictures", 2, "sheets drawn for each benchmark", lower_bound=0)
+flags.DEFINE_bool("smoke", False, "a fresh small network on two small scenes: seconds")
+common.check_choices("data", DATA)
+common.check_choices("baselines", BASELINES)
+common.check_choices("scales", ("1", "1.0", "0.5", "0.25"))
+common.check_size("scene_size")
+
+
+def _tree_is_named(given):
+    trees = set(given["data"]) - {"motorcycle", "scenes"}
+    return not trees or (len(trees) == 1 and given["data_dir"])
+
+
+flags.register_multi_flags_validator(
+    ["data", "data_dir"], _tree_is_named, "--data_dir must name the tree of the one benchmark"
+)
+
+
+def main():
+    """Prints the table; writes metrics.json and pictures/."""
+    from kcorr.io import write_image
+
+    if FLAGS.smoke:
+        FLAGS.data, FLAGS.scenes, FLAGS.scene_size, FLAGS.max_disparity = ["scenes"], 2, "64x96", 8
+    sources = {}
+    for name in FLAGS.data:
+        sources |= open_benchmark(name)
+    methods = baseline_methods() | network_methods()
+    workdir = common.open_workdir()
+    (workdir / "pictures").mkdir(exist_ok=True)
+    results = {}
+    for title, source in sources.items():
+        results[title], kept = measure(source, methods)
+        for name, record, found in kept:
+            path = workdir / "pictures" / f"{name.replace('/', '_')}.png"
+            write_image(path, draw(record, found))
+    common.write_metrics(workdir, results)
+    common.show(table(results))
+    print(f"numbers: {workdir / 'metrics.json'}   pictures: {workdir / 'pictures'}")
+
+
+def open_benchmark(name):
+    """{title: source} with image1, image2, disparity, valid and occlusion."""
+    from kcorr import datasets
+    from kcorr.io import read_image
+
+    if name == "motorcycle":
+        return evaluation.open_benchmark(name, scales=[float(scale) for scale in FLAGS.scales])
+    if name == "scenes":
+        textures = None
+        if not FLAGS.smoke:
+            textures = [read_image(path) for path in datasets.demo_images("test")]
+        height, width = common.parse_size(FLAGS.scene_size)
+        source = datasets.StereoScenes(
+            textures,
+            (height, width),
+            length=FLAGS.scenes,
+            seed=evaluation.SCENE_SEED,
+            max_disparity=FLAGS.max_disparity,
+            noise_share=0.0,
+        )
+        return {f"scenes {height}x{width}, <= {FLAGS.max_disparity:g} px": source}
+    reader = {"kitti2012": datasets.KITTI2012, "kitti2015": datasets.KITTI2015}[name]
+    return {f"KITTI {name[5:]} stereo": reader(FLAGS.data_dir, task="stereo")}
+
+
+def network_methods():
+    """{name: method} of --model; a method maps (left, right) to {row: disparity}, seconds."""
+    from kcorr.models import build, disparity_of_flow, load
+
+    try:
+        networks = (
+            {"untrained": build("ddflow_small")}
+            if FLAGS.smoke
+            else {f"kcorr {name}": load(name, FLAGS.network) for name in FLAGS.model}
+        )
+    except ValueError as error:
+        raise common.UserError(f"--model: {error}") from error
+
+    def as_stereo(name, flow_method):
+        def method(left, right):
+            flow, _, seconds = flow_method(left, right)
+            return {name: (disparity_of_flow(flow), seconds)}
+
+        return method
+
+    return {
+        name: as_stereo(name, evaluation.network_method(network))
+        for name, network in networks.items()
+    }
+
+
+def baseline_methods():
+    """{name: method} of --baselines; SGBM is left out where OpenCV is not installed."""
+    import numpy as np
+
+    methods = {}
+    if "zero" in FLAGS.baselines:
+        methods["zero"] = lambda left, right: {
+            "zero": (np.zeros((*left.shape[:2], 1), np.float32), 0.0)
+        }
+    try:
+        import cv2  # noqa: F401
+    except ImportError:
+        return methods
+    if "sgbm" in FLAGS.baselines:
+        methods["sgbm"] = _sgbm
+    return methods
+
+
+def _sgbm(left, right):
+    start = time.perf_counter()
+    holes = semi_global_matching(left, right, FLAGS.disparities)
+    seconds = time.perf_counter() - start
+    filled = filled_from_the_left(holes)
+    return {
+        "SGBM with holes": (holes, seconds),
+        "SGBM filled": (filled, time.perf_counter() - start),
+    }
+
+
+def semi_global_matching(left, right, disparities=None):
+    """OpenCV's SGBM with the parameters of the module's docstring.
+
+    Args:
+        left, right: uint8 [h, w, 3].
+        disparities: search range in pixels, rounded up to a multiple of 16.
+
+    Returns:
+        float32 [h, w, 1] pixels, NaN in holes. The left picture is continued by its first column
+        for the search: without that its first `disparities` columns would be one hole.
+    """
+    import cv2
+    import numpy as np
+
+    width = left.shape[1]
+    count = max(16, -(-(disparities or -(-width // 8)) // 16) * 16)
+    matcher = cv2.StereoSGBM_create(
+        minDisparity=0,
+        numDisparities=count,
+        blockSize=3,
+        P1=8 * 3 * 9,
+        P2=32 * 3 * 9,
+        disp12MaxDiff=1,
+        preFilterCap=63,
+        uniquenessRatio=10,
+        speckleWindowSize=100,
+        speckleRange=32,
+    )
+    pair = [cv2.copyMakeBorder(one, 0, 0, count, 0, cv2.BORDER_REPLICATE) for one in (left, right)]
+    found = matcher.compute(*pair)[:, count:]
+    return np.where(found < 0, np.nan, found / np.float32(16)).astype(np.float32)[..., None]
+
+
+def filled_from_the_left(disparity):
+    """Holes (NaN) of [h, w, 1] filled row by row, see the module's docstring; 0 in empty rows."""
+    import numpy as np
+
+    rows = disparity[..., 0]
+    known = np.isfinite(rows)
+    columns = np.arange(rows.shape[1])
+    last = np.maximum.accumulate(np.where(known, columns, -1), axis=1)
+    last = np.where(last < 0, known.argmax(axis=1)[:, None], last)
+    filled = np.take_along_axis(rows, last, axis=1)
+    return np.where(np.isfinite(filled), filled, 0).astype(np.float32)[..., None]
+
+
+def measure(source, methods):
+    """({row: result and "seconds", "holes"}, list of (name, record, {row: disparity}))."""
+    import numpy as np
+
+    from kcorr.metrics import DisparityEvaluation
+
+    evaluations, seconds, kept = {}, {}, []
+    for index in range(min(len(source), FLAGS.limit or len(source))):
+        record, found = source[index], {}
+        name = source.names[index]
+        for method in methods.values():
+            for row, (disparity, took) in method(record["image1"], record["image2"]).items():
+                found[row] = disparity
+                seconds.setdefault(row, []).append(took)
+                evaluations.setdefault(row, DisparityEvaluation()).update(
+                    disparity, record["disparity"], record["valid"], record["occlusion"], name
+                )
+        if index < FLAGS.pictures:
+            kept.append((name, record, found))
+    results = {}
+    for row, one in evaluations.items():
+        result = one.result()
+        finite = {k: v for k, v in result.items() if v is not None and np.isfinite(v)}
+        holes = 100 * result["missing"] / max(result["pixels_all"], 1)
+        results[row] = {**finite, "holes": holes, "seconds": float(np.median(seconds[row]))}
+    return results, kept
+
+
+def table(results):
+    """A rich table of {title: {row: result}}."""
+    from rich.table import Table
+
+    headings = [heading for _, heading in COLUMNS]
+    out = Table("data", "method", *headings, "holes %", "ms", title_justify="left")
+    for column in out.columns[2:]:
+        column.justify = "right"
+    for title, rows in results.items():
+        for name, result in rows.items():
+            values = [result.get(key) for key, _ in (*COLUMNS, ("holes", ""))]
+            cells = ["-" if value is None else f"{value:.2f}" for value in values]
+            out.add_row(title, name, *cells, f"{1000 * result['seconds']:.0f}")
+            title = ""
+        out.add_section()
+    return out
+
+
+def draw(record, found):
+    """One sheet: the pictures, the true disparity and each method's in one colour scale."""
+    from kcorr import viz
+
+    valid = record["valid"]
+    known = record["disparity"][valid > 0]
+    largest = float(max(known.max(initial=0.0), 1.0))
+    sheet = [
+        ("left", record["image1"]),
+        ("right", record["image2"]),
+        ("truth (black: unknown)", viz.disparity_to_color(record["disparity"], largest, valid)),
+    ]
+    sheet += [(row, viz.disparity_to_color(one, largest)) for row, one in found.items()]
+    return viz.side_by_side(sheet, columns=3)
+
+
+if __name__ == "__main__":
+    common.run(main)

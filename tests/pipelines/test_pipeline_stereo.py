@@ -1,0 +1,131 @@
+"""Stereo sets: mirrors that keep left on the left, and the student's harder task."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kcorr import pipelines
+from kcorr.datasets import StereoScenes
+from kcorr.ops import transform_flow
+from kcorr.pipelines.stereo import mirror_stereo, proxy_task
+
+FOUR = [f"image{k}" for k in (1, 2, 3, 4)]
+SIZE, CROP = (48, 64), (32, 40)
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return StereoScenes(size=SIZE, max_motion=4, max_disparity=6, photometric=0, all_pairs=True)
+
+
+def example(record, seed=0, keys=FOUR):
+    seed = tf.constant([seed, 7], tf.int32)
+    return {**{key: tf.constant(record[key]) for key in keys}, "seed": seed}
+
+
+def test_a_mirror_image_has_the_cameras_swapped(scenes):
+    record = scenes[0]
+    kinds = set()
+    for seed in range(12):
+        out = mirror_stereo(example(record, seed))
+        for left_right in (0, 1):
+            for up_down in (0, 1):
+                turn = (slice(None, None, -1 if up_down else 1),)
+                turn += (slice(None, None, -1 if left_right else 1),)
+                order = (2, 1, 4, 3) if left_right else (1, 2, 3, 4)
+                wanted = [record[f"image{k}"][turn] for k in order]
+                if all((out[k] == w).numpy().all() for k, w in zip(FOUR, wanted, strict=True)):
+                    kinds.add((left_right, up_down))
+                    break
+    assert len(kinds) == 4
+
+
+def test_a_mirror_keeps_disparities_positive():
+    """The mirrored right camera sees a point further left than the mirrored left one does."""
+    record = {key: np.zeros((*SIZE, 3), np.uint8) for key in FOUR}
+    for key, x in zip(FOUR, (30, 24, 33, 26), strict=True):
+        record[key][20, x] = 255
+    out = mirror_stereo(example(record), left_right=1.0, up_down=0.0)
+    place = [int(np.argmax(out[key].numpy()[20, :, 0])) for key in FOUR]
+    assert place == [63 - 24, 63 - 30, 63 - 26, 63 - 33]
+    assert place[0] > place[1] and place[2] > place[3]
+
+
+def test_mirror_refuses_maps_and_lacking_pictures(scenes):
+    with pytest.raises(ValueError, match="cannot mirror disparity"):
+        mirror_stereo(example(scenes[0], keys=[*FOUR, "disparity"]))
+    with pytest.raises(ValueError, match="lacks image4"):
+        mirror_stereo(example(scenes[0], keys=FOUR[:3]))
+
+
+def test_the_student_sees_smaller_crops_to_which_the_flow_is_moved(scenes):
+    """The teacher's flow, transformed, maps the student's pictures onto each other."""
+    record = scenes[3]
+    factors = set()
+    for seed in range(6):
+        out = proxy_task(example(record, seed), CROP, noise=0.0, rectangles=(0, 0))
+        affine = out["student_affine1"].numpy()
+        scale = affine[0, 0]
+        factors.add(float(scale))
+        assert all((out[f"student_affine{k}"].numpy() == affine).all() for k in (2, 3, 4))
+        assert scale == affine[1, 1] and affine[0, 1] == affine[1, 0] == 0 and 0.5 <= scale <= 1
+        # The picture fills the crop: corners come from inside.
+        corners = (np.array([[0, 0], [CROP[1] - 1, CROP[0] - 1]]) - affine[:, 2]) / scale
+        assert (corners >= -1e-4).all() and (
+            corners <= [SIZE[1] - 1 + 1e-4, SIZE[0] - 1 + 1e-4]
+        ).all()
+        flow = record["flow13"][None]
+        moved, valid = transform_flow(flow, affine[None], affine[None], CROP)
+        x, y = np.linalg.solve(affine[:, :2], np.array([5.0, 6.0]) - affine[:, 2])
+        if (
+            abs(flow[0, int(y) : int(y) + 2, int(x) : int(x) + 2] - flow[0, int(y), int(x)]).max()
+            < 0.1
+        ):
+            np.testing.assert_allclose(moved[0, 6, 5], scale * flow[0, int(y), int(x)], atol=0.1)
+        assert valid.numpy().mean() > 0.95
+    assert len(factors) > 3
+
+
+def test_a_scale_of_one_is_a_plain_crop(scenes):
+    out = proxy_task(example(scenes[1], 5), CROP, scale=(1.0, 1.0), noise=0.0, rectangles=(0, 0))
+    left, top = (-out["student_affine1"].numpy()[:, 2]).astype(int)
+    for key in FOUR:
+        cut = scenes[1][key][top : top + CROP[0], left : left + CROP[1]] / 255
+        np.testing.assert_allclose(out[f"student_{key}"], cut, atol=1e-5)
+        assert not out[key.replace("image", "student_noise")].numpy().any()
+
+
+def test_noise_differs_between_pictures_and_rectangles_are_marked(scenes):
+    plain = proxy_task(example(scenes[1], 5), CROP, noise=0.0, rectangles=(0, 0))
+    noisy = proxy_task(example(scenes[1], 5), CROP, noise=0.1, rectangles=(3, 3))
+    masks = []
+    for k in (1, 2, 3, 4):
+        difference = np.abs(noisy[f"student_image{k}"] - plain[f"student_image{k}"]).mean(-1)
+        mask = noisy[f"student_noise{k}"].numpy()[..., 0] > 0
+        assert 0 < mask.mean() < 0.3
+        assert difference[mask].mean() > 2 * difference[~mask].mean() > 0
+        masks.append(mask)
+    assert all((masks[0] != other).any() for other in masks[1:])
+    for k in (1, 2, 3, 4):
+        image = noisy[f"student_image{k}"].numpy()
+        assert image.min() >= 0 and image.max() <= 1
+
+
+def test_a_small_picture_is_shrunk_less_and_a_smaller_one_refused(scenes):
+    out = proxy_task(example(scenes[0]), (46, 64), scale=(0.5, 0.5))
+    assert out["student_affine1"].numpy()[0, 0] == 1
+    with pytest.raises(tf.errors.InvalidArgumentError, match="smaller than the student's 64x64"):
+        proxy_task(example(scenes[0]), (64, 64))
+    with pytest.raises(ValueError, match="smallest <= largest <= 1"):
+        proxy_task(example(scenes[0]), CROP, scale=(0.5, 1.5))
+
+
+def test_in_a_stream_of_batches(scenes):
+    stream = pipelines.examples(scenes, FOUR, seed=1)
+    stream = stream.map(lambda e: pipelines.random_crop(e, (40, 56)))
+    stream = stream.map(pipelines.mirror_stereo).map(lambda e: pipelines.proxy_task(e, CROP))
+    batch = next(iter(pipelines.batches(stream, 2)))
+    assert batch["image4"].shape == (2, 40, 56, 3) and batch["image4"].dtype == tf.float32
+    assert batch["student_image3"].shape == (2, *CROP, 3)
+    assert batch["student_affine2"].shape == (2, 2, 3)
+    assert batch["student_noise4"].shape == (2, *CROP, 1)
