@@ -115,7 +115,7 @@ def submit(network, source, benchmark, task, workdir):
     from rich.progress import track
 
     from kcorr.datasets import SubmissionWriter, check_submission
-    from kcorr.models import Predictor
+    from kcorr.models import Predictor, disparity_of_flow
 
     predictor = Predictor(network, backward=False, protocol=FLAGS.protocol)
     path = workdir / ("sintel" if benchmark == "sintel" else f"{benchmark}_{task}.zip")
@@ -128,7 +128,7 @@ def submit(network, source, benchmark, task, workdir):
             before = record.get("image0")
             flow = predictor(record["image1"], record["image2"], image0=before)["flow"]
             fastest = max(fastest, float(np.abs(flow).max()))
-            values = flow if task == "flow" else np.maximum(-flow[..., :1], 0)
+            values = flow if task == "flow" else disparity_of_flow(flow)
             submission.add(name, values, sizes[name])
     seconds = time.perf_counter() - start
     count = check_submission(path, benchmark, task, sizes)
