@@ -6,7 +6,9 @@ from keras import ops
 SLOPE = 0.2  # LeakyReLU of DDFlow's authors; the Keras layer's default differs
 
 
-def convolution(channels, name, stride=1, dilation=1, dtype=None, kernel=3):
+def convolution(
+    channels, name, stride=1, dilation=1, dtype=None, kernel=3, initializer="glorot_uniform"
+):
     """A convolution with "same" padding; on an even size 3x3 with stride 2 pads 0 before, 1 after.
 
     Padding is TensorFlow's: a stride on an odd size pads differently than on an even one.
@@ -17,15 +19,22 @@ def convolution(channels, name, stride=1, dilation=1, dtype=None, kernel=3):
         strides=stride,
         dilation_rate=dilation,
         padding="same",
+        kernel_initializer=initializer,
         name=name,
         dtype=dtype,
     )
 
 
-def upsampling(channels, name, dtype=None):
+def upsampling(channels, name, dtype=None, initializer="glorot_uniform"):
     """A learned enlargement, 4x4 transposed convolution: [b, h, w, c] -> [b, 2h, 2w, channels]."""
     return keras.layers.Conv2DTranspose(
-        channels, 4, strides=2, padding="same", name=name, dtype=dtype
+        channels,
+        4,
+        strides=2,
+        padding="same",
+        kernel_initializer=initializer,
+        name=name,
+        dtype=dtype,
     )
 
 
@@ -55,17 +64,26 @@ class FeaturePyramid(keras.layers.Layer):
         kernels: side of each level's kernels; default all 3.
         convolutions: how many a level.
         slope: of the LeakyReLU after each.
+        initializer: of the kernels.
 
     Call: images [b, h, w, c] -> list of features, level 1 first.
 
     Source: spec of DDFlow / SelFlow (Liu et al., AAAI and CVPR 2019), released code (the defaults).
     """
 
-    def __init__(self, widths, kernels=None, convolutions=2, slope=SLOPE, **kwargs):
+    def __init__(
+        self,
+        widths,
+        kernels=None,
+        convolutions=2,
+        slope=SLOPE,
+        initializer="glorot_uniform",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.widths = tuple(widths)
         self.kernels = tuple(kernels or (3,) * len(self.widths))
-        self.convolutions, self.slope = convolutions, slope
+        self.convolutions, self.slope, self.initializer = convolutions, slope, initializer
         self.levels = [
             [
                 convolution(
@@ -73,6 +91,7 @@ class FeaturePyramid(keras.layers.Layer):
                     f"conv{level}_{number}",
                     stride=2 if number == 1 else 1,
                     kernel=kernel,
+                    initializer=initializer,
                     dtype=self.dtype_policy,
                 )
                 for number in range(1, convolutions + 1)
@@ -103,6 +122,7 @@ class FeaturePyramid(keras.layers.Layer):
             "kernels": self.kernels,
             "convolutions": self.convolutions,
             "slope": self.slope,
+            "initializer": self.initializer,
         }
 
 

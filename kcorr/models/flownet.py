@@ -15,6 +15,9 @@ from kcorr.models.two_frames import TwoFrameNetwork
 from kcorr.ops import local_correlation, resize_flow
 
 SLOPE = 0.1
+# Not the authors' choice, which is not known here: with Glorot's, which each LeakyReLU halves the
+# signal of, FlowNetC took twice the steps to learn a shift.
+INITIALIZER = "he_normal"
 KERNELS = (7, 5, 5)  # of the first three levels
 COARSEST = 6
 
@@ -48,7 +51,7 @@ class Expansion(keras.layers.Layer):
         count = len(self.widths)
         self.heads = [convolution(2, f"flow_{i}", dtype="float32") for i in range(count + 1)]
         self.deconvolutions = [
-            upsampling(width, f"deconv_{i}", dtype=self.dtype_policy)
+            upsampling(width, f"deconv_{i}", self.dtype_policy, INITIALIZER)
             for i, width in enumerate(self.widths)
         ]
         self.flow_upsamplers = [
@@ -131,11 +134,12 @@ class FlowNetS(TwoFrameNetwork):
         self.flow_scale = flow_scale
         # === Layers ===
         policy = self.dtype_policy
+        shared = {"slope": SLOPE, "initializer": INITIALIZER, "dtype": policy}
         self.front = FeaturePyramid(
-            widths[:3], kernels=KERNELS, convolutions=1, slope=SLOPE, dtype=policy, name="front"
+            widths[:3], kernels=KERNELS, convolutions=1, name="front", **shared
         )
-        self.bridge = convolution(widths[2], "conv3_1", dtype=policy)
-        self.back = FeaturePyramid(widths[3:], slope=SLOPE, dtype=policy, name="back")
+        self.bridge = convolution(widths[2], "conv3_1", dtype=policy, initializer=INITIALIZER)
+        self.back = FeaturePyramid(widths[3:], name="back", **shared)
         self.expansion = Expansion(decoder_widths, dtype=policy, name="expansion")
 
     def build(self, input_shape=None):
@@ -218,7 +222,9 @@ class FlowNetC(FlowNetS):
         super().__init__(widths, decoder_widths, flow_scale, name=name, **kwargs)
         self.config |= {"redirected": redirected, "radius": radius, "dilation": dilation}
         self.radius, self.dilation = radius, dilation
-        self.redirect = convolution(redirected, "conv_redir", kernel=1, dtype=self.dtype_policy)
+        self.redirect = convolution(
+            redirected, "conv_redir", kernel=1, dtype=self.dtype_policy, initializer=INITIALIZER
+        )
 
     @property
     def pyramid(self):

@@ -38,11 +38,11 @@ class TestFlowNetS(Contract):
 class TestFlowNetC(Contract):
     network = FlowNetC
     config = MappingProxyType({**TINY, "redirected": 3, "radius": 2})
-    learner = MappingProxyType({"dilation": 1})
+    learner = MappingProxyType({"widths": (8, 12, 16, 12, 12, 12), "dilation": 1})
     truth = staticmethod(flow_net)
     pyramid_sizes = ((2, 2), (4, 4), (8, 8), (16, 16), (32, 32))
     feature_sizes = ((64, 64), (32, 32), (16, 16))
-    learning_rate, steps = 3e-3, 120
+    learning_rate, steps = 2e-3, 150
 
 
 def test_parameters():

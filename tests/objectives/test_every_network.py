@@ -1,0 +1,72 @@
+"""Every network of two frames takes every method: one step each, at a size that nothing divides."""
+
+import keras
+import numpy as np
+import pytest
+
+from kcorr.models import build
+from kcorr.models.registry import NETWORKS
+from kcorr.objectives import DistilledFlow, SupervisedFlow, UnsupervisedFlow
+from recipes import common
+
+HEIGHT, WIDTH = 64, 96
+SMALL = ("pwcnet_small", "flownet_s_small", "flownet_c_small", "spynet_small")
+
+
+@pytest.fixture(scope="module", params=SMALL)
+def network(request):
+    keras.utils.set_random_seed(0)
+    return build(request.param)
+
+
+@pytest.fixture(scope="module")
+def batch():
+    random = np.random.default_rng(0)
+    image = random.random((2, HEIGHT, WIDTH, 3))
+    for axis in (1, 2):
+        image = (image + np.roll(image, 1, axis) + np.roll(image, 2, axis)) / 3
+    flow = np.broadcast_to([2, 1], (2, HEIGHT, WIDTH, 2))
+    arrays = {
+        "image1": image,
+        "image2": np.roll(image, (1, 2), (1, 2)),
+        "flow": flow,
+        "valid": np.ones((2, HEIGHT, WIDTH, 1)),
+        "crop": np.array([[0, 8], [16, 0]]),
+        # A teacher to whom nothing is hidden.
+        "teacher_flow": flow,
+        "teacher_flow_backward": -flow,
+        "teacher_occlusion": np.zeros((2, HEIGHT, WIDTH, 1)),
+        "teacher_occlusion_backward": np.zeros((2, HEIGHT, WIDTH, 1)),
+    }
+    return {name: keras.ops.convert_to_tensor(np.float32(a)) for name, a in arrays.items()}
+
+
+# Without occlusion handling, as one begins: the masks of an untrained network can hide everything.
+def unsupervised(network):
+    return UnsupervisedFlow(network, occlusion=False, smoothness=0.1)
+
+
+def distilled(network):
+    return DistilledFlow(network, (48, 72), occlusion=False, smoothness=0.1)
+
+
+@pytest.mark.parametrize("method", [unsupervised, distilled, SupervisedFlow])
+def test_a_step_moves_all_weights(method, network, batch):
+    kept = network.get_weights()
+    objective = method(network)
+    objective.build()
+    # Adam moves what has any gradient; the first levels' would drown in SGD's rounding.
+    objective.compile(keras.optimizers.Adam(1e-3, epsilon=1e-20))
+    objective.build_optimizer()
+    logs = {name: float(value) for name, value in objective.train_step(batch).items()}
+    moved = zip(network.trainable_variables, kept, strict=True)
+    still = [weight.path for weight, old in moved if np.array_equal(weight, old)]
+    network.set_weights(kept)
+    assert not still
+    assert set(objective.term_names) <= set(logs)
+    assert np.isfinite(list(logs.values())).all() and logs["skipped_steps"] == 0, logs
+    assert min(logs[name] for name in (*objective.term_names, "gradient_norm")) > 0, logs
+
+
+def test_recipes_offer_every_network():
+    assert sorted(common.NETWORKS) == sorted(NETWORKS)
