@@ -11,16 +11,14 @@ pictures of the mean |d - d'|. SGBM leaves holes. As it is, each is an error (EP
 the first known one where there is none: what hides a pixel from the right camera stands to its
 right, so that the left neighbour is background.
 
-SGBM has the parameters of OpenCV's own stereo_match sample: block 3, P1 = 8 * 3 * 9, P2 = 32 * 3 *
-9, an eighth of the width rounded up to 16 as the number of disparities (--disparities), uniqueness
-10, speckles of 100 px within 32, left-right difference 1, pre-filter cap 63.
+SGBM has the parameters of OpenCV's own stereo_match sample, see `recipes.matching`.
 """
 
 import time
 
 from absl import flags
 
-from recipes import common, evaluation
+from recipes import common, evaluation, matching
 
 FLAGS = flags.FLAGS
 DATA = ("motorcycle", "scenes", "kitti2012", "kitti2015")
@@ -159,59 +157,13 @@ def baseline_methods():
 
 def _sgbm(left, right):
     start = time.perf_counter()
-    holes = semi_global_matching(left, right, FLAGS.disparities)
+    holes = matching.semi_global_matching(left, right, FLAGS.disparities)
     seconds = time.perf_counter() - start
-    filled = filled_from_the_left(holes)
+    filled = matching.filled_from_the_left(holes)
     return {
         "SGBM with holes": (holes, seconds),
         "SGBM filled": (filled, time.perf_counter() - start),
     }
-
-
-def semi_global_matching(left, right, disparities=None):
-    """OpenCV's SGBM with the parameters of the module's docstring.
-
-    Args:
-        left, right: uint8 [h, w, 3].
-        disparities: search range in pixels, rounded up to a multiple of 16.
-
-    Returns:
-        float32 [h, w, 1] pixels, NaN in holes. The left picture is continued by its first column
-        for the search: without that its first `disparities` columns would be one hole.
-    """
-    import cv2
-    import numpy as np
-
-    width = left.shape[1]
-    count = max(16, -(-(disparities or -(-width // 8)) // 16) * 16)
-    matcher = cv2.StereoSGBM_create(
-        minDisparity=0,
-        numDisparities=count,
-        blockSize=3,
-        P1=8 * 3 * 9,
-        P2=32 * 3 * 9,
-        disp12MaxDiff=1,
-        preFilterCap=63,
-        uniquenessRatio=10,
-        speckleWindowSize=100,
-        speckleRange=32,
-    )
-    pair = [cv2.copyMakeBorder(one, 0, 0, count, 0, cv2.BORDER_REPLICATE) for one in (left, right)]
-    found = matcher.compute(*pair)[:, count:]
-    return np.where(found < 0, np.nan, found / np.float32(16)).astype(np.float32)[..., None]
-
-
-def filled_from_the_left(disparity):
-    """Holes (NaN) of [h, w, 1] filled row by row, see the module's docstring; 0 in empty rows."""
-    import numpy as np
-
-    rows = disparity[..., 0]
-    known = np.isfinite(rows)
-    columns = np.arange(rows.shape[1])
-    last = np.maximum.accumulate(np.where(known, columns, -1), axis=1)
-    last = np.where(last < 0, known.argmax(axis=1)[:, None], last)
-    filled = np.take_along_axis(rows, last, axis=1)
-    return np.where(np.isfinite(filled), filled, 0).astype(np.float32)[..., None]
 
 
 def measure(source, methods):
