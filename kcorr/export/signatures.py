@@ -45,7 +45,7 @@ class Signature:
 
 
 def flow_signatures(network):
-    """All signatures of a two-frame flow network.
+    """All signatures of a flow network.
 
     Args:
         network: as `kcorr.models.DDFlowNet`: `net({"image1", "image2"}, backward=...)` gives
@@ -54,24 +54,30 @@ def flow_signatures(network):
 
     Returns:
         {name: `Signature`}: `serving_default` and `serving_float` (flow), `flow_and_occlusion`
-        (both directions) and, of a network with a feature pyramid, `features` (one image;
-        `level_1`, `level_2`, ...).
+        (both directions); of a network with a feature pyramid, `features` (one image; `level_1`,
+        `level_2`, ...); of one of three frames, `three_frames` (the flows from image1 to both of
+        its neighbours), while the others repeat the first frame.
     """
 
     def flow_of_uint8(image1, image2):
         return flow(_unit_range(image1), _unit_range(image2))
 
     def flow(image1, image2):
-        return _flows(network, image1, image2, backward=False)
+        return _flows(network, [schema.FLOW], image1, image2)
 
     def flow_and_occlusion(image1, image2):
-        flows = _flows(network, _unit_range(image1), _unit_range(image2), backward=True)
+        keys = [schema.FLOW, schema.FLOW_BACKWARD]
+        flows = _flows(network, keys, _unit_range(image1), _unit_range(image2))
         forward, backward = flows[schema.FLOW], flows[schema.FLOW_BACKWARD]
         return {
             **flows,
             schema.OCCLUSION: fb_occlusion(forward, backward),
             schema.OCCLUSION_BACKWARD: fb_occlusion(backward, forward),
         }
+
+    def three_frames(image0, image1, image2):
+        images = [_unit_range(image) for image in (image1, image2, image0)]
+        return _flows(network, [schema.FLOW, schema.FLOW_PREVIOUS], *images)
 
     def features(image):
         # Convolutions with "same" padding take any size: nothing is padded here.
@@ -89,6 +95,12 @@ def flow_signatures(network):
         "serving_float": Signature(flow, floats, one_flow),
         "flow_and_occlusion": Signature(flow_and_occlusion, both, all_maps),
     }
+    if getattr(network, "frames", 2) == 3:
+        signatures["three_frames"] = Signature(
+            three_frames,
+            {schema.IMAGE0: _PIXELS["uint8"], **both},
+            _described(schema.FLOW, schema.FLOW_PREVIOUS),
+        )
     if not hasattr(network, "pyramid"):
         return signatures
     widths = enumerate(network.pyramid.widths, start=1)
@@ -115,18 +127,24 @@ def _unit_range(image):
     return tf.cast(image, tf.float32) / 255.0
 
 
-def _flows(network, image1, image2, backward):
+def _flows(network, keys, image1, image2, image0=None):
     """The network's full-size flows, each of them [b, h, w, 2], for images of any size."""
+    images = {schema.IMAGE1: image1, schema.IMAGE2: image2}
+    if image0 is not None:
+        images[schema.IMAGE0] = image0
     # Without this check two small images of different sizes would both be padded to 16x16, and
     # 3 + 1 images would be halved into 2 + 2.
-    same = tf.debugging.assert_equal(
-        tf.shape(image1), tf.shape(image2), "image1 and image2 must have the same shape"
-    )
-    with tf.control_dependencies([same] if same is not None else []):
-        images = {schema.IMAGE1: _padded(image1), schema.IMAGE2: _padded(image2)}
-    outputs = network(images, training=False, backward=backward)
+    same = [
+        tf.debugging.assert_equal(
+            tf.shape(image1), tf.shape(image), f"image1 and {key} must have the same shape"
+        )
+        for key, image in images.items()
+        if image is not image1
+    ]
+    with tf.control_dependencies([check for check in same if check is not None]):
+        images = {key: _padded(image) for key, image in images.items()}
+    outputs = network(images, training=False, backward=schema.FLOW_BACKWARD in keys)
     height, width = tf.unstack(tf.shape(image1)[1:3])
-    keys = (schema.FLOW, schema.FLOW_BACKWARD) if backward else (schema.FLOW,)
     return {key: outputs[key][:, :height, :width] for key in keys}
 
 

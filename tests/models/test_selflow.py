@@ -298,12 +298,19 @@ def test_export(tmp_path):
     from kcorr.export import export_flow
 
     network = tiny(feature_widths=(4, 5, 6), estimator_widths=(6,), context_widths=(6,))
-    images = pictures(33, 50, count=2)
-    first, second = images.values()
-    served = tf.saved_model.load(str(export_flow(network, tmp_path / "served")))
-    found = served.signatures["serving_float"](image1=first, image2=second)["flow"]
-    expected = call(network, {"image1": first, "image2": second})["flow"]
-    np.testing.assert_allclose(np.asarray(found), expected, atol=1e-4)
+    served = tf.saved_model.load(str(export_flow(network, tmp_path / "served"))).signatures
+    images = {key: np.uint8(255 * image) for key, image in pictures(33, 50).items()}
+    floats = {key: np.float32(image) / 255 for key, image in images.items()}
+    expected = call(network, floats)
+    found = served["three_frames"](**images)
+    assert found.keys() == {"flow", "flow_previous"}
+    for key, flow in found.items():
+        np.testing.assert_allclose(np.asarray(flow), expected[key], atol=1e-4)
+    pair = {key: floats[key] for key in ("image1", "image2")}
+    found = served["serving_float"](**pair)["flow"]
+    np.testing.assert_allclose(np.asarray(found), call(network, pair)["flow"], atol=1e-4)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="image1 and image0 must have the"):
+        served["three_frames"](**{**images, "image0": images["image0"][:, 1:]})
 
 
 @pytest.mark.tensorflow_only
