@@ -10,7 +10,7 @@ from kcorr.objectives import DistilledFlow, SupervisedFlow, UnsupervisedFlow
 from recipes import common
 
 HEIGHT, WIDTH = 64, 96
-SMALL = ("pwcnet_small", "flownet_s_small", "flownet_c_small", "spynet_small")
+SMALL = sorted(name for name in NETWORKS if name.endswith("_small"))
 
 
 @pytest.fixture(scope="module", params=SMALL)
