@@ -166,14 +166,14 @@ def shrink_for_smoke():
     FLAGS.size, FLAGS.init, FLAGS.progress = "64x96", None, False
 
 
-def make_network(init=None):
+def make_network(init=None, **options):
     """The network of --network and --dtype_policy, with the weights of `init` (None: fresh)."""
     import keras
 
     from kcorr.models import build
 
     keras.utils.set_random_seed(FLAGS.seed)
-    network = build(FLAGS.network, dtype=FLAGS.dtype_policy)
+    network = build(FLAGS.network, dtype=FLAGS.dtype_policy, **options)
     if init:
         load_init(network, init)
     return network

@@ -17,29 +17,15 @@ import shutil
 
 from absl import flags
 
-from recipes import common, flow_unsupervised, frames
+from recipes import common, flow_unsupervised, frames, students
 
 FLAGS = flags.FLAGS
 # Flags that the teacher's training does not depend on.
-STUDENT = ("stage", "teacher", "student_steps", "crop", "distillation", "precompute")
+STUDENT = ("stage", "teacher", "precompute", *students.FLAG_NAMES)
 flags.DEFINE_enum("stage", "both", ("both", "teacher", "student"), "what to train")
 flags.DEFINE_string("teacher", None, "weights of a trained teacher, for --stage=student")
-flags.DEFINE_integer("student_steps", None, "steps of the student; default --steps", lower_bound=1)
-flags.DEFINE_string("crop", None, "the student's crop, HEIGHTxWIDTH; default 3/4 of --size")
-flags.DEFINE_float("distillation", 1.0, "weight of the distillation", lower_bound=0.0)
+students.define_flags()
 flags.DEFINE_bool("precompute", False, "write the teacher's flow to files first")
-
-
-def _crop_fits(given):
-    if given["crop"] is None:
-        return True
-    crop, size = common.parse_size(given["crop"]), common.parse_size(given["size"])
-    return crop is not None and size is not None and crop[0] <= size[0] and crop[1] <= size[1]
-
-
-flags.register_multi_flags_validator(
-    ["crop", "size"], _crop_fits, "--crop must be HEIGHTxWIDTH, at least 16x16, within --size"
-)
 flags.register_multi_flags_validator(
     ["stage", "teacher"],
     lambda given: given["stage"] != "student" or given["teacher"],
@@ -52,7 +38,6 @@ def main():
     workdir = common.open_workdir()
     if FLAGS.smoke:
         common.shrink_for_smoke()
-    size, crop = common.training_size(), student_crop()
     source = frames.open_pairs()
     teacher = common.make_network(FLAGS.teacher if FLAGS.stage == "student" else FLAGS.init)
     if FLAGS.stage != "student":
@@ -61,42 +46,30 @@ def main():
         common.finish(teacher, workdir / "teacher", logs)
     if FLAGS.stage == "teacher":
         return
-    student = common.make_network()
-    student.set_weights(teacher.get_weights())
-    logs = train_student(student, teacher, source, workdir, size, crop)
-    common.finish(student, workdir, logs)
+    student = students.copy_of(teacher)
+    common.finish(student, workdir, train_student(student, teacher, source, workdir))
 
 
-def student_crop():
-    """--crop as (height, width)."""
-    if FLAGS.crop:
-        return common.parse_size(FLAGS.crop)
-    return tuple(max(16, side * 3 // 4) for side in common.training_size())
-
-
-def train_student(student, teacher, source, workdir, size, crop):
+def train_student(student, teacher, source, workdir):
     """The student learns in place. Returns the last logs."""
     from kcorr import pipelines
     from kcorr.objectives import DistilledFlow
 
-    keys, live = ("image1", "image2"), teacher
+    keys, live = (), teacher
     if FLAGS.precompute:
         write_labels(teacher, source, workdir / "labels")
         source = pipelines.with_teacher(source, workdir / "labels")
-        keys, live = (*keys, *pipelines.TEACHER), None
+        keys, live = pipelines.TEACHER, None
+    size, crop = common.training_size(), students.crop_size()
     objective = DistilledFlow(
         student, crop, teacher=live, weights={"distillation": FLAGS.distillation}
     )
-    objective.build()
-    objective.compile(common.adam(FLAGS.decay_steps, FLAGS.ema), jit_compile=FLAGS.jit_compile)
-    return common.fit(
+    return students.train(
         objective,
         lambda seed: frames.batches(source, seed, size, keys, crop),
+        source,
         workdir,
-        FLAGS.student_steps or FLAGS.steps,
-        sample=frames.sample(source, size),
-        draw=frames.draw,
-        ignore=("stage", "student_steps"),
+        ignore=("stage",),
     )
 
 

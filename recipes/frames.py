@@ -16,6 +16,9 @@ def define_flags():
         "videos of the demo wheels",
     )
     flags.DEFINE_list("strides", ["1"], "distances of the two frames of a pair, mixed")
+    flags.DEFINE_enum(
+        "frames", "2", ("2", "3", "4", "5"), "consecutive frames of an example, 5 for SelFlow"
+    )
     flags.DEFINE_enum("on_error", "raise", ("raise", "skip"), "what a broken picture does")
     flags.DEFINE_enum("small", "resize", ("error", "resize"), "what a picture below --size does")
     flags.register_validator(
@@ -26,29 +29,59 @@ def define_flags():
 
 
 def open_pairs():
-    """The source of frame pairs of --data_dir and --strides."""
+    """The source of frame pairs of --data_dir and --strides, or of windows of --frames."""
     from kcorr.datasets import Concat, Scenes, demo_videos, open_source
 
+    frames = int(FLAGS.frames)
     if FLAGS.smoke and not FLAGS.data_dir:
-        return Scenes(size=common.training_size(), length=8, max_motion=4, photometric=0.2)
+        size = common.training_size()
+        if frames > 2:
+            return panning(size, frames)
+        return Scenes(size=size, length=8, max_motion=4, photometric=0.2)
     videos = demo_videos() if not FLAGS.data_dir else {}
     # The animated film is left out: the default is to learn from what cameras saw.
     paths = FLAGS.data_dir or [videos["cityCC0"], videos["bikes"], videos["carphone"]]
     try:
-        return Concat([open_source(paths, int(stride)) for stride in FLAGS.strides])
+        return Concat([open_source(paths, int(stride), frames=frames) for stride in FLAGS.strides])
     except ValueError as error:
         raise common.UserError(f"--data_dir: {error}") from error
 
 
-def batches(source, seed, size, keys=("image1", "image2"), crop=None):
-    """Endless batches of random crops of pairs, mirrored, with one of six orders of the colours.
+def panning(size, frames, length=12):
+    """Windows of a camera that pans over one generated picture, (3, 2) pixels a frame."""
+    import numpy as np
+
+    from kcorr.datasets import Scenes, Windows
+
+    height, width = size
+    large = Scenes(size=(height + 2 * length, width + 3 * length), length=1)[0]["image1"]
+
+    class Pan(list):
+        names = tuple(f"pan/{time:02d}" for time in range(length))
+        cuts = ()
+
+    views = (large[2 * t : 2 * t + height, 3 * t : 3 * t + width] for t in range(length))
+    return Windows(Pan(map(np.ascontiguousarray, views)), frames)
+
+
+def image_keys():
+    """Keys of the images of an example: image1 and image2, or image0 to image4."""
+    from kcorr import schema
+
+    frames = int(FLAGS.frames)
+    return schema.IMAGES[1:3] if frames == 2 else schema.IMAGES[:frames]
+
+
+def batches(source, seed, size, keys=(), crop=None, last=None):
+    """Endless batches of random crops, mirrored, with one of six orders of the colours.
 
     Args:
-        source: of pairs.
+        source: of pairs or windows.
         seed: of everything random.
         size: (height, width) of the crops.
-        keys: of the records.
+        keys: of the records besides the images'.
         crop: (height, width) of a student's crop inside them, None for none.
+        last: one more change of an example, None for none.
     """
     import functools
 
@@ -61,6 +94,9 @@ def batches(source, seed, size, keys=("image1", "image2"), crop=None):
     ]
     if crop:
         changes.append(functools.partial(pipelines.with_crop_offset, size=crop))
+    if last:
+        changes.append(last)
+    keys = (*image_keys(), *keys)
     stream = pipelines.examples(source, keys, seed=seed, on_error=FLAGS.on_error)
     for change in changes:
         stream = stream.map(change, num_parallel_calls=2)
@@ -73,7 +109,7 @@ def sample(source, size):
 
     picks = np.linspace(0, len(source) - 1, 2).astype(int)
     records = [source[int(index)] for index in picks]
-    cut = {key: [_centre(record[key], size) for record in records] for key in ("image1", "image2")}
+    cut = {key: [_centre(record[key], size) for record in records] for key in image_keys()}
     height, width = (min(image.shape[axis] for image in cut["image1"]) for axis in (0, 1))
     return {
         key: np.stack([_centre(image, (height, width)) for image in images]).astype("float32") / 255

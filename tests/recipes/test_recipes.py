@@ -1,8 +1,10 @@
 """Every recipe through its real command line: what it leaves behind, what it refuses, and how."""
 
+import itertools
 import json
 import math
 import shutil
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import h5py
@@ -14,7 +16,10 @@ from PIL import Image
 RECIPES = sorted(
     path.stem for path in (ROOT / "recipes").glob("*.py") if "if __name__" in path.read_text()
 )
-LEARNING = ("flow_ddflow", "flow_scenes", "flow_unsupervised", "quickstart")
+LEARNING = (
+    "flow_ddflow", "flow_distillflow", "flow_finetune", "flow_scenes", "flow_selflow",
+    "flow_unsupervised", "flow2stereo", "quickstart",
+)  # fmt: skip
 
 
 # === What a run leaves behind ===
@@ -47,7 +52,7 @@ def numbers(tree):
 
 
 def test_every_recipe_is_known_here():
-    others = {"benchmark", "evaluate_flow", "export", "submit", "report"}
+    others = {"benchmark", "evaluate_flow", "evaluate_stereo", "export", "submit", "report"}
     assert set(RECIPES) == others | set(LEARNING)
 
 
@@ -83,7 +88,8 @@ def test_learning_leaves_a_network_a_log_and_checkpoints(smoke_run, name):
     steps = sorted(path.name for path in (workdir / "checkpoints").glob("step_*.h5"))
     assert steps == ["step_00000002.weights.h5", "step_00000004.weights.h5"]
     network = weights(workdir / "network.weights.h5")
-    assert sum(weight.size for weight in network) == 1_207_724
+    parameters = 1_461_740 if name == "flow_selflow" else 1_207_724  # of the small networks
+    assert sum(weight.size for weight in network) == parameters
     assert all(np.isfinite(weight).all() for weight in network)
 
 
@@ -116,6 +122,30 @@ def test_ddflow_trains_a_student_that_differs_from_its_teacher(smoke_run):
     assert any((a != b).any() for a, b in zip(student, teacher, strict=True))
     log = (workdir / "log.jsonl").read_text().splitlines()
     assert all("distillation" in json.loads(line) for line in log)
+
+
+@pytest.mark.slow
+def test_distillflow_trains_teacher_student_and_the_student_of_students(smoke_run):
+    _, workdir = smoke_run("flow_distillflow")
+    stages = [
+        weights(workdir / stage / "network.weights.h5") for stage in ("teacher_0", "data_0", "")
+    ]
+    for one, other in itertools.combinations(stages, 2):
+        assert any((a != b).any() for a, b in zip(one, other, strict=True))
+    log = json.loads((workdir / "log.jsonl").read_text().splitlines()[-1])
+    assert log["distillation"] > 0 and "photometric" not in log
+    log = json.loads((workdir / "teacher_0" / "log.jsonl").read_text().splitlines()[-1])
+    assert "photometric" in log and "smoothness" in log
+
+
+@pytest.mark.slow
+def test_a_standardising_network_stays_one(tmp_path):
+    flags = ("--smoke", "--standardise", "--nogeometry", "--nocolour")
+    done = recipe("flow_finetune", *flags, f"--workdir={tmp_path}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    with zipfile.ZipFile(tmp_path / "network.keras") as file:
+        config = json.loads(file.read("config.json"))
+    assert config["config"]["standardise"] is True
 
 
 @pytest.mark.slow
@@ -170,7 +200,7 @@ WRONG = [
     *((name, ["--size=10x64"], SIZE) for name in LEARNING),
     *((name, ["--size=large"], SIZE) for name in LEARNING),
     *((name, ["--dtype_policy=half"], POLICIES) for name in LEARNING),
-    *((name, ["--network=raft"], "<ddflow|ddflow_small>") for name in LEARNING),
+    *((name, ["--network=raft"], "<ddflow|ddflow_small") for name in LEARNING),
     *((name, ["--batch_size=0"], "not a positive integer") for name in LEARNING),
     ("flow_scenes", ["--learning_rate=-1"], "not a non-negative number"),
     ("flow_scenes", ["--ema=1.5"], "not a number in the range [0, 1]"),
@@ -182,10 +212,29 @@ WRONG = [
     ("flow_ddflow", ["--stage=student"], "--stage=student needs --teacher"),
     ("flow_ddflow", ["--crop=300x300"], CROP),
     ("flow_ddflow", ["--crop=big"], CROP),
+    ("flow_selflow", ["--stage=student"], "--stage=student needs --teacher"),
+    ("flow_selflow", ["--crop=300x300"], CROP),
+    ("flow_selflow", ["--frames=1"], "<2|3|4|5>"),
+    ("flow_selflow", ["--noise=blobs"], "<superpixels|rectangles|none>"),
+    ("flow_selflow", ["--patches=9,3"], "--patches takes two whole numbers"),
+    ("flow_selflow", ["--patches=9"], "--patches takes two whole numbers"),
+    ("flow_distillflow", ["--stage=model"], "--members, the weights of trained networks"),
+    ("flow_distillflow", ["--members=a.h5"], "--members, the weights of trained networks"),
+    ("flow_distillflow", ["--challenges=sound"], "--challenges takes occlusion, colour, geometry"),
+    ("flow_distillflow", ["--ensemble=1", "--agreement=1"], "--agreement compares two or more"),
+    ("flow_finetune", ["--data=kitti2015"], "--data_dir must name the folder of --data"),
+    ("flow_finetune", ["--data_dir=a"], "--data_dir must name the folder of --data"),
     ("evaluate_flow", ["--data=middlebury"], "--data takes motorcycle, scenes, sintel"),
     ("evaluate_flow", ["--data=sintel"], "--data_dir must name the tree"),
     ("evaluate_flow", ["--baselines=raft"], "--baselines takes zero, farneback, dis"),
     ("evaluate_flow", ["--scales=2"], "--scales takes 1, 1.0, 0.5, 0.25"),
+    ("evaluate_stereo", ["--data=sintel"], "--data takes motorcycle, scenes, kitti2012"),
+    ("evaluate_stereo", ["--data=kitti2015"], "--data_dir must name the tree"),
+    ("evaluate_stereo", ["--baselines=dis"], "--baselines takes zero, sgbm"),
+    ("flow2stereo", ["--network=selflow"], "--network sees three frames, not two"),
+    ("flow2stereo", ["--stage=student"], "--stage=student needs --teacher"),
+    ("flow2stereo", ["--smallest_scale=2"], "not a number in the range [0.1, 1"),
+    ("flow2stereo", ["--crop=300x300"], CROP),
     ("export", ["--version=0", "--model=a", "--directory=b"], "not a positive integer"),
     ("submit", ["--benchmark=kitti"], "<kitti2012|kitti2015|sintel>"),
     ("submit", [], "--data_dir must name the root of the benchmark's tree"),

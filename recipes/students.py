@@ -1,0 +1,111 @@
+"""What the recipes share in which a student learns from teachers: flags, crops, challenges."""
+
+from absl import flags
+
+from recipes import common, frames
+
+FLAGS = flags.FLAGS
+FLAG_NAMES = ("student_steps", "crop", "distillation")
+NOISE_FLAGS = ("noise", "segments", "compactness", "patches", "keep_superpixels")
+
+
+def define_flags():
+    """Flags of a student."""
+    flags.DEFINE_integer(
+        "student_steps", None, "steps of the student; default --steps", lower_bound=1
+    )
+    flags.DEFINE_string("crop", None, "the student's crop, HEIGHTxWIDTH; default 3/4 of --size")
+    flags.DEFINE_float("distillation", 1.0, "weight of the distillation", lower_bound=0.0)
+    flags.register_multi_flags_validator(
+        ["crop", "size"], _crop_fits, "--crop must be HEIGHTxWIDTH, at least 16x16, within --size"
+    )
+
+
+def define_noise_flags():
+    """Flags of the noise in a student's target frame; the papers' numbers are not known."""
+    kinds = ("superpixels", "rectangles", "none")
+    flags.DEFINE_enum("noise", "superpixels", kinds, "what is filled with noise")
+    flags.DEFINE_integer("segments", 200, "superpixels of a frame", lower_bound=1)
+    flags.DEFINE_float("compactness", 10.0, "of the superpixels", lower_bound=1e-6)
+    flags.DEFINE_list("patches", ["8", "15"], "fewest and most patches of noise")
+    flags.DEFINE_bool("keep_superpixels", False, "keep them as files in WORKDIR/superpixels")
+    flags.register_validator(
+        "patches",
+        lambda values: (
+            len(values) == 2
+            and all(value.isdigit() for value in values)
+            and int(values[0]) <= int(values[1])
+        ),
+        "--patches takes two whole numbers, the fewest and the most, for example 8,15",
+    )
+
+
+def crop_size():
+    """--crop as (height, width)."""
+    if FLAGS.crop:
+        return common.parse_size(FLAGS.crop)
+    return tuple(max(16, side * 3 // 4) for side in common.training_size())
+
+
+def challenged(source, workdir, colour=None, geometry=None, noise=True):
+    """A function of a seed: batches of `source` with what the student sees.
+
+    Args:
+        source: of pairs or windows.
+        workdir: path.
+        colour, geometry: see `kcorr.pipelines.challenge`.
+        noise: whether --noise is put into the target frame.
+    """
+    import functools
+
+    from kcorr import pipelines
+
+    occlusion, keys = None, ()
+    kind = FLAGS.noise if noise else "none"
+    if kind != "none":
+        fewest, most = map(int, FLAGS.patches)
+        occlusion = {"shape": kind, "fewest": fewest, "most": most}
+    if kind == "superpixels":
+        folder = workdir / "superpixels" if FLAGS.keep_superpixels else None
+        keys = ("superpixels",)
+        source = pipelines.with_superpixels(
+            source, FLAGS.segments, FLAGS.compactness, folder=folder
+        )
+    change = functools.partial(
+        pipelines.challenge,
+        size=crop_size(),
+        occlusion=occlusion,
+        colour=colour,
+        geometry=geometry,
+    )
+    size = common.training_size()
+    return lambda seed: frames.batches(source, seed, size, keys, last=change)
+
+
+def train(objective, dataset_of_seed, source, workdir, ignore=()):
+    """The objective's student learns in place. Returns the last logs."""
+    objective.build()
+    objective.compile(common.adam(FLAGS.decay_steps, FLAGS.ema), jit_compile=FLAGS.jit_compile)
+    return common.fit(
+        objective,
+        dataset_of_seed,
+        workdir,
+        FLAGS.student_steps or FLAGS.steps,
+        sample=frames.sample(source, common.training_size()),
+        draw=frames.draw,
+        ignore=("student_steps", "keep_superpixels", *ignore),
+    )
+
+
+def copy_of(network):
+    """A network of the same kind with the same weights."""
+    twin = common.make_network()
+    twin.set_weights(network.get_weights())
+    return twin
+
+
+def _crop_fits(given):
+    if given["crop"] is None:
+        return True
+    crop, size = common.parse_size(given["crop"]), common.parse_size(given["size"])
+    return crop is not None and size is not None and crop[0] <= size[0] and crop[1] <= size[1]
