@@ -56,7 +56,7 @@ def test_a_rigid_plane_violates_nothing(seed):
         assert 0.5 < seen.mean() < 1 and error.dtype == np.float64
         assert np.abs(error * seen).max() < 1e-12
     for loss in (evaluate(quadrilateral, *quad(flow)), evaluate(triangle, *tri(flow))):
-        np.testing.assert_allclose(loss, [2 * LEAST], rtol=1e-5)
+        np.testing.assert_allclose(loss, [2 * LEAST], rtol=1e-4)
 
 
 def constant(u, v=0.0, batch=1, size=SIZE):
@@ -67,24 +67,24 @@ def test_a_hand_made_violation_of_the_quadrilateral():
     """u12 + u24 - u13 - u34 = -3 + 2 - 1.5 + 4, v24 - v13 = 0.5 + 0.25, everywhere."""
     flows = constant(-3, 9), constant(1.5, -0.25), constant(2, 0.5), constant(-4, 9)
     error, seen = (ops.convert_to_numpy(x) for x in quadrilateral_error(*flows))
-    np.testing.assert_allclose(error[seen[..., 0] > 0], [[1.5, 0.75]] * int(seen.sum()), rtol=1e-5)
+    np.testing.assert_allclose(error[seen[..., 0] > 0], [[1.5, 0.75]] * int(seen.sum()), rtol=1e-4)
     # p_r = p + (-3, 9) and p_l = p + (1.5, -0.25) must lie inside.
     expected = np.zeros(SIZE)
     expected[1:11, 3:26] = 1
     np.testing.assert_array_equal(seen[0, ..., 0], expected)
-    np.testing.assert_allclose(quadrilateral(*flows), [psi(1.5) + psi(0.75)], rtol=1e-5)
+    np.testing.assert_allclose(quadrilateral(*flows), [psi(1.5) + psi(0.75)], rtol=1e-4)
 
 
 def test_a_hand_made_violation_of_the_triangle():
     flows = constant(-3), constant(1, 2), constant(2.5, 1.5)
-    np.testing.assert_allclose(triangle(*flows), [psi(1 - 2.5 + 3) + psi(0.5)], rtol=1e-5)
+    np.testing.assert_allclose(triangle(*flows), [psi(1 - 2.5 + 3) + psi(0.5)], rtol=1e-4)
     loud = triangle(*flows, epsilon=0.1, exponent=1.0)
-    np.testing.assert_allclose(loud, [1.5 + 0.5 + 0.2], rtol=1e-5)
+    np.testing.assert_allclose(loud, [1.5 + 0.5 + 0.2], rtol=1e-4)
 
 
 def test_examples_are_counted_on_their_own():
     flows = [np.concatenate([constant(u), constant(0)]) for u in (-3, 1, 2.5)]
-    np.testing.assert_allclose(triangle(*flows), [psi(1.5) + LEAST, 2 * LEAST], rtol=1e-5)
+    np.testing.assert_allclose(triangle(*flows), [psi(1.5) + LEAST, 2 * LEAST], rtol=1e-4)
 
 
 def spot(row, column, size=SIZE):
@@ -130,7 +130,7 @@ def test_nothing_seen_is_no_loss_and_unknown_flow_does_not_spread():
     for flow in flows:
         flow[0, 8, 10] = np.nan
     hidden = spot(8, 10)
-    np.testing.assert_allclose(quadrilateral(*flows, *[hidden] * 4), clean, rtol=1e-5)
+    np.testing.assert_allclose(quadrilateral(*flows, *[hidden] * 4), clean, rtol=1e-4)
 
 
 @pytest.mark.parametrize("loss", [quadrilateral, triangle])
