@@ -34,7 +34,19 @@ weights: .venv/demo
 	.venv/bin/python -m recipes.flow_scenes --workdir=runs/scenes3 \
 	    --init=runs/scenes2/network.weights.h5 --steps=4000 --learning_rate=2.5e-4 --seed=1 \
 	    --size=256x384 --batch_size=3 --max_motion=100 --dtype_policy=mixed_bfloat16
-	cp runs/scenes3/network.weights.h5 kcorr/weights/ddflow.weights.h5
+	.venv/bin/python -m recipes.flow_scenes --workdir=runs/scenes4 \
+	    --init=runs/scenes3/network.weights.h5 --steps=10000 --learning_rate=4e-4 --seed=2 \
+	    --size=320x448 --batch_size=2 --max_motion=120 --fast_share=0.5 --exponent=0.8 \
+	    --dtype_policy=mixed_bfloat16
+	.venv/bin/python -m recipes.flow_scenes --workdir=runs/scenes5 \
+	    --init=runs/scenes4/network.weights.h5 --steps=4500 --learning_rate=2.5e-4 --seed=3 \
+	    --size=320x448 --batch_size=2 --max_motion=110 --fast_share=0.3 --exponent=0.8 \
+	    --dtype_policy=mixed_bfloat16
+	.venv/bin/python -m recipes.flow_ddflow --workdir=runs/ddflow5 --stage=student \
+	    --teacher=runs/scenes5/network.weights.h5 --student_steps=600 --learning_rate=2e-5 \
+	    --size=256x320 --strides=1,2,4 --dtype_policy=mixed_bfloat16 --data_dir=$$(.venv/bin/python \
+	    -c "from kcorr.datasets import demo_videos as v; print(v()['cityCC0'], v()['bikes'], sep=',')")
+	cp runs/ddflow5/network.weights.h5 kcorr/weights/ddflow.weights.h5
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
