@@ -26,7 +26,7 @@ def recipe(*arguments):
         (["--smoke"], "give --model and --directory, or --smoke and --workdir"),
         (["--model=a.keras"], "give --model and --directory"),
         (["--model=a", "--directory=b", "--version=0"], "--version=0: 0 is not a positive integer"),
-        (["--model=a", "--directory=b", "--network=alexnet"], "<ddflow|ddflow_small>"),
+        (["--model=a", "--directory=b", "--network=alexnet"], "<ddflow|ddflow_small|"),
         (["--model=a", "--directory=b", "--training=[1]"], "--training is a JSON object"),
     ],
 )
