@@ -50,8 +50,8 @@ def main():
     common.finish(student, workdir, train_student(student, teacher, source, workdir))
 
 
-def train_student(student, teacher, source, workdir):
-    """The student learns in place. Returns the last logs."""
+def train_student(student, teacher, source, workdir, ignore=()):
+    """The student learns in place. `ignore`: see `common.fit`. Returns the last logs."""
     from kcorr import pipelines
     from kcorr.objectives import DistilledFlow
 
@@ -69,7 +69,7 @@ def train_student(student, teacher, source, workdir):
         lambda seed: frames.batches(source, seed, size, keys, crop),
         source,
         workdir,
-        ignore=("stage",),
+        ignore=("stage", *ignore),
     )
 
 

@@ -16,8 +16,6 @@ teachers and their mean are this library's, the ranges ARFlow's, the smoothness 
 halved as the authors' census loss is half of UFlow's (KITTI: --smoothness=1 --smoothness_order=2).
 """
 
-import contextlib
-
 from absl import flags
 
 from recipes import common, flow_unsupervised, frames, students
@@ -78,7 +76,7 @@ def train_teachers(source, workdir):
     for number in range(FLAGS.ensemble):
         folder = workdir / f"teacher_{number}"
         folder.mkdir(exist_ok=True)
-        with seed_of(number):
+        with students.seed_of(number):
             network = common.make_network(FLAGS.init)
             logs = flow_unsupervised.train_stages(network, source, folder, STUDENT)
         common.finish(network, folder, logs)
@@ -92,7 +90,7 @@ def train_student(start, teachers, source, workdir, number=0, ignore=()):
     from kcorr.objectives import ChallengedFlow
 
     workdir.mkdir(exist_ok=True)
-    with seed_of(number):
+    with students.seed_of(number):
         student = students.copy_of(start)
         objective = ChallengedFlow(
             student,
@@ -110,16 +108,6 @@ def train_student(start, teachers, source, workdir, number=0, ignore=()):
         logs = students.train(objective, data, source, workdir, ignore)
     common.finish(student, workdir, logs)
     return student
-
-
-@contextlib.contextmanager
-def seed_of(number):
-    """Inside the block --seed is that of member `number` of the ensemble."""
-    FLAGS.seed += 1000 * number
-    try:
-        yield
-    finally:
-        FLAGS.seed -= 1000 * number
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """What the recipes share in which a student learns from teachers: flags, crops, challenges."""
 
+import contextlib
+
 from absl import flags
 
 from recipes import common, frames
@@ -102,6 +104,16 @@ def copy_of(network):
     twin = common.make_network()
     twin.set_weights(network.get_weights())
     return twin
+
+
+@contextlib.contextmanager
+def seed_of(number):
+    """Inside the block --seed is that of member `number` of an ensemble."""
+    FLAGS.seed += 1000 * number
+    try:
+        yield
+    finally:
+        FLAGS.seed -= 1000 * number
 
 
 def _crop_fits(given):

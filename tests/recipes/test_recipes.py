@@ -53,7 +53,7 @@ def numbers(tree):
 
 def test_every_recipe_is_known_here():
     others = {"benchmark", "evaluate_flow", "evaluate_stereo", "export", "submit", "report"}
-    assert set(RECIPES) == others | set(LEARNING)
+    assert set(RECIPES) == others | {"ablation_flow"} | set(LEARNING)
 
 
 @pytest.mark.slow
@@ -136,6 +136,37 @@ def test_distillflow_trains_teacher_student_and_the_student_of_students(smoke_ru
     assert log["distillation"] > 0 and "photometric" not in log
     log = json.loads((workdir / "teacher_0" / "log.jsonl").read_text().splitlines()[-1])
     assert "photometric" in log and "smoothness" in log
+
+
+@pytest.mark.slow
+def test_the_ablation_measures_every_row_and_trains_each_in_its_folder(smoke_run):
+    done, workdir = smoke_run("ablation_flow")
+    rows = ["none", "occlusion", "smoothness", "data", "model"]
+    metrics = json.loads((workdir / "metrics.json").read_text())
+    assert list(metrics) == rows
+    assert [metrics[row]["steps"] for row in rows] == [4, 4, 4, 6, 8]
+    assert all(metrics[row][key] > 0 for row in rows for key in ("epe_noc", "epe_occ", "fl_noc"))
+    assert all(f"{metrics[row]['epe_occ']:.2f}" in done.stdout for row in rows)
+    # Without the last: what barely learned agrees with itself nowhere, and teaches nothing.
+    names = [f"{row}/network.weights.h5" for row in ("brightness", *rows)]
+    assert all((workdir / name).exists() for name in names)
+    networks = [weights(workdir / name) for name in names[:-1]]
+    for one, other in itertools.combinations(networks, 2):
+        assert any((a != b).any() for a, b in zip(one, other, strict=True))
+    log = json.loads((workdir / "data" / "log.jsonl").read_text().splitlines()[-1])
+    assert "photometric" in log and "distillation" in log
+
+
+@pytest.mark.slow
+def test_the_ablation_goes_on_with_chosen_rows(smoke_run, tmp_path):
+    _, workdir = smoke_run("ablation_flow")
+    kept = shutil.copytree(workdir, tmp_path / "run")
+    before = json.loads((kept / "metrics.json").read_text())["data"]
+    done = recipe("ablation_flow", "--smoke", "--rows=data", f"--workdir={kept}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stderr.splitlines() == ["going on from step 2 of 2"] * 3  # A, teacher, student
+    after = json.loads((kept / "metrics.json").read_text())
+    assert list(after) == ["data"] and after["data"]["epe_all"] == before["epe_all"]
 
 
 @pytest.mark.slow
@@ -222,6 +253,16 @@ WRONG = [
     ("flow_distillflow", ["--members=a.h5"], "--members, the weights of trained networks"),
     ("flow_distillflow", ["--challenges=sound"], "--challenges takes occlusion, colour, geometry"),
     ("flow_distillflow", ["--ensemble=1", "--agreement=1"], "--agreement compares two or more"),
+    ("ablation_flow", ["--rows=edges"], "--rows takes none, occlusion, smoothness, data, model"),
+    ("ablation_flow", ["--rows="], "--rows must name at least one row"),
+    ("ablation_flow", ["--network=selflow_small"], "--network sees three frames, not two"),
+    ("ablation_flow", ["--size=10x64"], SIZE),
+    ("ablation_flow", ["--crop=300x300"], CROP),
+    ("ablation_flow", ["--ensemble=0"], "not a positive integer"),
+    ("ablation_flow", ["--data_dir=a"], "the rows fix --data_dir"),
+    ("ablation_flow", ["--init=ddflow"], "leave them out"),
+    ("ablation_flow", ["--noocclusion"], "the rows fix --data_dir"),
+    ("ablation_flow", ["--stage=teacher"], "the rows fix --data_dir"),
     ("flow_finetune", ["--data=kitti2015"], "--data_dir must name the folder of --data"),
     ("flow_finetune", ["--data_dir=a"], "--data_dir must name the folder of --data"),
     ("evaluate_flow", ["--data=middlebury"], "--data takes motorcycle, scenes, sintel"),

@@ -1,0 +1,193 @@
+"""What each part of the method brings: the table of DistillFlow (Liu et al., TPAMI 2021) on scenes.
+
+    python -m recipes.ablation_flow --network=spynet_small --workdir=runs/ablation
+    python -m recipes.ablation_flow --rows=occlusion,data --workdir=runs/ablation
+    python -m recipes.ablation_flow --smoke --workdir=/tmp/ablation              # a minute
+
+Rows: `none` (census everywhere), `occlusion` (hidden pixels left out), `smoothness` (and
+edge-aware smoothness of weight --smoothness), `data` (a student of `smoothness`, as in
+`recipes.flow_ddflow`), `model` (a student of --ensemble such students, whose mean teaches views
+with noise, other colours and other geometry). All rows start from one stage A (brightness), and
+that from nothing. Each learns in WORKDIR/ROW; the same command again goes on where it was killed.
+A row that is not wanted but needed by another is trained, not measured.
+
+The data are generated scenes with large occlusions: the training pictures' layers without labels
+(only the two frames are read), the test pictures' with the exact flow, of hidden pixels too.
+Students learn longer than their teachers by --student_steps: the column "steps" counts all steps
+from nothing to the row's network, not those of the other members of its ensemble.
+"""
+
+from absl import flags
+
+from recipes import common, evaluation, flow_ddflow, flow_unsupervised, students
+
+FLAGS = flags.FLAGS
+ROWS = {
+    "none": "census",
+    "occlusion": "+ occlusion handling",
+    "smoothness": "+ edge-aware smoothness",
+    "data": "+ data distillation",
+    "model": "+ model distillation",
+}
+COLUMNS = (
+    ("epe_all", "EPE all"),
+    ("epe_noc", "noc"),
+    ("epe_occ", "occ"),
+    ("fl_all", "Fl all %"),
+    ("fl_noc", "noc"),
+)
+TRAIN_SEED = 301
+# At least three blobs, and half of the layers fast: much is hidden. The frames differ little in
+# brightness, which stage A compares.
+SCENES = {"layers": (3, 8), "fast_share": 0.5, "photometric": 0.2, "noise_share": 0.0}
+
+students.define_noise_flags()
+flags.DEFINE_list("rows", list(ROWS), "rows of the table")
+flags.DEFINE_integer("ensemble", 2, "students that teach the last row", lower_bound=1)
+flags.DEFINE_integer("train_scenes", 2000, "generated pairs to learn from", lower_bound=2)
+flags.DEFINE_integer("test_scenes", 100, "generated pairs to measure", lower_bound=1)
+flags.DEFINE_float("max_motion", 32.0, "largest motion in pixels", lower_bound=1.0)
+FLAGS.set_default("init", None)
+FLAGS.set_default("brightness_steps", 2000)
+FLAGS.set_default("smoothness", 2.0)
+common.check_choices("rows", ROWS)
+flags.register_validator("rows", bool, "--rows must name at least one row")
+flags.register_validator(
+    "network",
+    lambda name: not name.startswith("selflow"),
+    "--network sees three frames, not two",
+)
+# Flags of the recipes this one is made of; here each row says what they would.
+FIXED = ("data_dir", "strides", "frames", "init", "photometric", "occlusion", "stage", "teacher")
+flags.register_multi_flags_validator(
+    FIXED,
+    lambda given: all(value == FLAGS[name].default for name, value in given.items()),
+    f"the rows fix --{', --'.join(FIXED)}: leave them out",
+)
+# Flags on which training does not depend: at all, before students, before smoothness.
+MEASURING = ("rows", "test_scenes")
+TEACHER = (
+    *MEASURING, "ensemble", "precompute", *students.FLAG_NAMES, *students.NOISE_FLAGS,
+)  # fmt: skip
+PLAIN = (*TEACHER, "smoothness", "smoothness_order")
+
+
+def main():
+    """Trains and measures; writes WORKDIR/metrics.json and a network into each row's folder."""
+    workdir = common.open_workdir()
+    if FLAGS.smoke:
+        common.shrink_for_smoke()
+        FLAGS.steps = FLAGS.brightness_steps = 2
+        if not FLAGS["network"].present:
+            FLAGS.network = "flownet_s_small"  # six objectives are traced: one without a pyramid
+        FLAGS.ensemble, FLAGS.train_scenes, FLAGS.test_scenes, FLAGS.max_motion = 1, 4, 1, 4.0
+    training = Training(scenes("train", FLAGS.train_scenes, TRAIN_SEED), workdir)
+    test = scenes("test", FLAGS.test_scenes, evaluation.SCENE_SEED)
+    # One network is measured, with each row's weights in turn: its graph is built only once.
+    measured, results = common.make_network(), {}
+    method = evaluation.network_method(measured)
+    for name in (name for name in ROWS if name in FLAGS.rows):
+        measured.set_weights(training(name).get_weights())
+        results |= evaluation.measure(test, {name: method})[0]
+        results[name]["steps"] = steps_of(name)
+        common.write_metrics(workdir, results)  # a killed run leaves the rows so far
+    common.show(table(results))
+    print(f"metrics: {workdir / 'metrics.json'}")
+
+
+def scenes(split, length, seed):
+    """Generated pairs whose layers are cut from the demo wheels' pictures of `split`."""
+    from kcorr.datasets import Scenes, demo_images
+    from kcorr.io import read_image
+
+    textures = [read_image(path) for path in demo_images(split)]
+    size = common.training_size()
+    return Scenes(textures, size, length, seed, max_motion=FLAGS.max_motion, **SCENES)
+
+
+class Training:
+    """`training(row)` is the row's trained network; what it builds on is trained once.
+
+    Args:
+        source: of pairs; only their frames are read.
+        workdir: path; each row learns in a folder of its own.
+    """
+
+    def __init__(self, source, workdir):
+        self.source, self.workdir = source, workdir
+        self.networks = {}
+
+    def __call__(self, name, member=0):
+        """Member 0 of an ensemble is the row itself; the others have other seeds."""
+        if (name, member) not in self.networks:
+            before = self.before(name, member)
+            network = students.copy_of(before[0]) if before else common.make_network()
+            folder = self.workdir / (f"{name}_{member}" if member else name)
+            folder.mkdir(exist_ok=True)
+            with students.seed_of(member):
+                logs = self.learn(name, network, before, folder)
+            common.finish(network, folder, logs)
+            self.networks[name, member] = network
+        return self.networks[name, member]
+
+    def before(self, name, member):
+        """The networks a row starts from and learns from."""
+        if name == "model":
+            return [self("data", number) for number in range(FLAGS.ensemble)]
+        if name == "data":
+            return [self("smoothness", member)]
+        return [self("brightness")] if name != "brightness" and FLAGS.brightness_steps else []
+
+    def learn(self, name, network, teachers, folder):
+        """`network` learns in place what its row adds. Returns the last logs."""
+        if name == "model":
+            return train_on_ensemble(network, teachers, self.source, folder)
+        if name == "data":
+            ignore = (*MEASURING, "ensemble", *students.NOISE_FLAGS)
+            return flow_ddflow.train_student(network, teachers[0], self.source, folder, ignore)
+        steps, ignore = FLAGS.steps, PLAIN
+        method = {"photometric": "census", "occlusion": name != "none"}
+        if name == "brightness":
+            steps, method = FLAGS.brightness_steps, {"photometric": name, "occlusion": False}
+        if name == "smoothness":
+            method |= {"smoothness": FLAGS.smoothness, "order": int(FLAGS.smoothness_order)}
+            ignore = TEACHER
+        return flow_unsupervised.train(network, self.source, folder, steps, ignore, **method)
+
+
+def train_on_ensemble(student, teachers, source, folder):
+    """Model distillation: the teachers' mean, under all challenges. Returns the last logs."""
+    from kcorr import pipelines
+    from kcorr.objectives import ChallengedFlow
+
+    weights = {"distillation": FLAGS.distillation}
+    objective = ChallengedFlow(student, teachers, weights=weights)
+    views = {"colour": pipelines.COLOUR, "geometry": pipelines.GEOMETRY}
+    data = students.challenged(source, folder, **views)
+    return students.train(objective, data, source, folder, (*MEASURING, "precompute"))
+
+
+def steps_of(name):
+    """Steps from nothing to the row's network."""
+    student = FLAGS.student_steps or FLAGS.steps
+    later = {"data": student, "model": 2 * student}.get(name, 0)
+    return FLAGS.brightness_steps + FLAGS.steps + later
+
+
+def table(results):
+    """A rich table of {row: result}."""
+    from rich.table import Table
+
+    title = f"{FLAGS.network}, {FLAGS.test_scenes} scenes {FLAGS.size}, <= {FLAGS.max_motion:g} px"
+    out = Table("method", *(heading for _, heading in COLUMNS), "steps", title=title)
+    for column in out.columns[1:]:
+        column.justify = "right"
+    for name, result in results.items():
+        values = (result[key] for key, _ in COLUMNS)
+        cells = ("-" if value is None else f"{value:.2f}" for value in values)
+        out.add_row(ROWS[name], *cells, str(result["steps"]))
+    return out
+
+
+if __name__ == "__main__":
+    common.run(main)
