@@ -57,8 +57,7 @@ def main():
     results, drawn = measure(sources, {**baselines, "before": evaluation.network_method(before)})
 
     say(f"3/5  {FLAGS.steps} steps on unlabelled video")
-    size, crop = common.training_size(), flow_ddflow.student_crop()
-    flow_ddflow.train_student(network, before, source, workdir, size, crop)
+    flow_ddflow.train_student(network, before, source, workdir)
     common.save_network(network, workdir)
 
     say("4/5  after training")

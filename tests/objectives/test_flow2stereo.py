@@ -157,7 +157,9 @@ def stream(scenes, proxy=False):
     return pipelines.batches(examples, 1)
 
 
-def test_a_real_network_trains_in_both_stages(tmp_path):
+def test_a_real_network_trains_in_both_stages():
+    # Of some untrained networks the forward-backward check hides everything.
+    keras.utils.set_random_seed(1)
     tiny = {
         "feature_widths": (4, 6, 8),
         "estimator_widths": (8, 8),
