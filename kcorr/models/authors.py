@@ -87,7 +87,13 @@ def _problems(entries, shapes):
     if step and (step.shape or not step.dtype.startswith("int")):
         wrong.append(f"{_STEP} {_describe(step.dtype, step.shape)} instead of an integer")
     kinds = {"missing": missing, "unknown": unknown, "misshapen": wrong}
-    return [f"{kind}: {', '.join(found)}" for kind, found in kinds.items() if found]
+    return [f"{kind}: {_some(found)}" for kind, found in kinds.items() if found]
+
+
+def _some(names, most=8):
+    """The first few of many names: another network's checkpoint differs in all of them."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _describe(dtype, shape):
