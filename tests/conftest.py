@@ -20,7 +20,12 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leaves `tensorflow_only` tests out under another backend (deselected, not skipped)."""
+    """Puts files with slow tests first, and leaves `tensorflow_only` ones out elsewhere.
+
+    Two processes share the files: a long one that begins last would keep one of them waiting.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)  # stable
     marked = [item for item in items if item.get_closest_marker("tensorflow_only")]
     if not marked:
         return
