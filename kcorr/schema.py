@@ -50,6 +50,16 @@ GRID = "grid"
 POINTS1 = "points1"
 POINTS2 = "points2"
 VISIBLE = "visible"
+IDENTITY = "identity"
+COORDINATES1 = "coordinates1"
+COORDINATES2 = "coordinates2"
+COUNTERPART = "counterpart"
+COUNTERPART_VALID = "counterpart_valid"
+MIRRORED = "mirrored"
+LABELS = "labels"
+HEATMAPS = "heatmaps"
+PROBABILITIES = "probabilities"
+POINTS = "points"
 
 _IMAGE = Field("b h w 3", "float32", "RGB in [0, 1]")
 _FLOW = Field("b h w 2", "float32", "(x, y) in pixels, q - p")
@@ -81,6 +91,12 @@ FIELDS = {
     POINTS1: _POINTS,
     POINTS2: _POINTS,
     VISIBLE: Field("b n 1", "float32", "1 = seen in both views"),
+    IDENTITY: Field("b 1", "float32", "number of the object or person, whole"),
+    COORDINATES1: Field("b h w 3", "float32", "place on the object, 0 where there is none"),
+    COORDINATES2: Field("b h w 3", "float32", "place on the object, 0 where there is none"),
+    COUNTERPART: Field("b h w 2", "float32", "(x, y) in image1 of the symmetric counterpart"),
+    COUNTERPART_VALID: Field("b h w 1", "float32", "1 = the counterpart is seen"),
+    MIRRORED: Field("b 1", "float32", "1 = image2 is mirrored, and so is the grid into it"),
 }
 
 IMAGES = tuple(key for key in FIELDS if key.startswith("image"))

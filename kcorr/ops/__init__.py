@@ -4,6 +4,7 @@ from kcorr.ops.census import census_distance as census_distance
 from kcorr.ops.census import census_transform as census_transform
 from kcorr.ops.compose import compose_flow as compose_flow
 from kcorr.ops.compose import invert_flow as invert_flow
+from kcorr.ops.compose import invert_points as invert_points
 from kcorr.ops.correlation import all_pairs_correlation as all_pairs_correlation
 from kcorr.ops.correlation import local_correlation as local_correlation
 from kcorr.ops.correlation import unit_length as unit_length

@@ -8,6 +8,9 @@ Every random change is drawn from the example's own stateless seed, so that an e
 function of (record, seed): it does not depend on the number of threads or of workers.
 """
 
+from kcorr.pipelines.appearance import random_appearance as random_appearance
+from kcorr.pipelines.appearance import random_jpeg as random_jpeg
+from kcorr.pipelines.appearance import random_lighting as random_lighting
 from kcorr.pipelines.batches import batches as batches
 from kcorr.pipelines.batches import with_common_crop_offset as with_common_crop_offset
 from kcorr.pipelines.challenges import COLOUR as COLOUR
@@ -26,6 +29,8 @@ from kcorr.pipelines.hallucination import rectangle_mask as rectangle_mask
 from kcorr.pipelines.hallucination import superpixel_mask as superpixel_mask
 from kcorr.pipelines.hallucination import superpixels as superpixels
 from kcorr.pipelines.hallucination import with_superpixels as with_superpixels
+from kcorr.pipelines.pairs import mirror_second as mirror_second
+from kcorr.pipelines.pairs import video_pair as video_pair
 from kcorr.pipelines.records import examples as examples
 from kcorr.pipelines.stereo import mirror_stereo as mirror_stereo
 from kcorr.pipelines.stereo import proxy_task as proxy_task
@@ -35,4 +40,8 @@ from kcorr.pipelines.teacher import with_teacher as with_teacher
 from kcorr.pipelines.views import GEOMETRY as GEOMETRY
 from kcorr.pipelines.views import random_affines as random_affines
 from kcorr.pipelines.views import random_views as random_views
+from kcorr.pipelines.warps import WARPS as WARPS
+from kcorr.pipelines.warps import published_pair as published_pair
+from kcorr.pipelines.warps import published_view as published_view
 from kcorr.pipelines.warps import warp_pair as warp_pair
+from kcorr.pipelines.warps import warp_view as warp_view
