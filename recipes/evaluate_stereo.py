@@ -30,49 +30,28 @@ COLUMNS = (
     ("d1_all", "D1 all %"),
     ("d1_noc", "noc"),
     ("d1_occ", "occ"),
+    ("holes", "holes %"),
 )
-flags.DEFINE_string("workdir", None, "where metrics.json and pictures go", required=True)
-flags.DEFINE_list("model", ["ddflow"], "networks: shipped names or paths, comma-separated")
-flags.DEFINE_enum("network", None, common.NETWORKS, "what a .weights.h5 file belongs to")
-flags.DEFINE_list("data", ["motorcycle"], f"of {', '.join(DATA)}")
-flags.DEFINE_string("data_dir", None, "root of the benchmark's tree (one benchmark at a time)")
-flags.DEFINE_list("scales", ["1", "0.5", "0.25"], "of motorcycle")
-flags.DEFINE_integer("scenes", 50, "generated scenes", lower_bound=1)
-flags.DEFINE_string("scene_size", "384x512", "of the generated scenes, HEIGHTxWIDTH")
+evaluation.define_flags(DATA, BASELINES, data=["motorcycle"], scenes=50)
 flags.DEFINE_float("max_disparity", 64.0, "of the generated scenes, pixels", lower_bound=1.0)
-flags.DEFINE_list("baselines", list(BASELINES), "beside the networks, may be empty")
 flags.DEFINE_integer(
     "disparities", None, "SGBM's search range; default an eighth of the width", lower_bound=16
 )
-flags.DEFINE_integer("limit", None, "records of each benchmark at most", lower_bound=1)
 flags.DEFINE_integer("repeats", 3, "runs a picture, of which the fastest is timed", lower_bound=1)
-flags.DEFINE_integer("pictures", 2, "sheets drawn for each benchmark", lower_bound=0)
-flags.DEFINE_bool("smoke", False, "a fresh small network on two small scenes: seconds")
-common.check_choices("data", DATA)
-common.check_choices("baselines", BASELINES)
-common.check_choices("scales", ("1", "1.0", "0.5", "0.25"))
-common.check_size("scene_size")
-
-
-def _tree_is_named(given):
-    trees = set(given["data"]) - {"motorcycle", "scenes"}
-    return not trees or (len(trees) == 1 and given["data_dir"])
-
-
-flags.register_multi_flags_validator(
-    ["data", "data_dir"], _tree_is_named, "--data_dir must name the tree of the one benchmark"
-)
 
 
 def main():
-    """Prints the table; writes metrics.json and pictures/."""
+    """Prints the tables; writes metrics.json and pictures/."""
     from kcorr.io import write_image
 
     if FLAGS.smoke:
         FLAGS.data, FLAGS.scenes, FLAGS.scene_size, FLAGS.max_disparity = ["scenes"], 2, "64x96", 8
-    sources = {}
+        FLAGS.repeats = 1
+    sources, benchmarks = {}, {}
     for name in FLAGS.data:
-        sources |= open_benchmark(name)
+        opened = open_benchmark(name)
+        sources |= opened
+        benchmarks |= dict.fromkeys(opened, name)
     methods = baseline_methods() | network_methods()
     workdir = common.open_workdir()
     (workdir / "pictures").mkdir(exist_ok=True)
@@ -82,9 +61,7 @@ def main():
         for name, record, found in kept:
             path = workdir / "pictures" / f"{name.replace('/', '_')}.png"
             write_image(path, draw(record, found))
-    common.write_metrics(workdir, results)
-    common.show(table(results))
-    print(f"numbers: {workdir / 'metrics.json'}   pictures: {workdir / 'pictures'}")
+    evaluation.show_results(workdir, results, benchmarks, "disparity", COLUMNS)
 
 
 def open_benchmark(name):
@@ -108,22 +85,12 @@ def open_benchmark(name):
             noise_share=0.0,
         )
         return {f"scenes {height}x{width}, <= {FLAGS.max_disparity:g} px": source}
-    reader = {"kitti2012": datasets.KITTI2012, "kitti2015": datasets.KITTI2015}[name]
-    return {f"KITTI {name[5:]} stereo": reader(FLAGS.data_dir, task="stereo")}
+    return {f"KITTI {name[5:]} stereo": evaluation.open_kitti(name, FLAGS.data_dir, task="stereo")}
 
 
 def network_methods():
     """{name: method} of --model; a method maps (left, right) to {row: disparity}, seconds."""
-    from kcorr.models import build, disparity_of_flow, load
-
-    try:
-        networks = (
-            {"untrained": build("ddflow_small")}
-            if FLAGS.smoke
-            else {f"kcorr {name}": load(name, FLAGS.network) for name in FLAGS.model}
-        )
-    except ValueError as error:
-        raise common.UserError(f"--model: {error}") from error
+    from kcorr.models import disparity_of_flow
 
     def as_stereo(name, flow_method):
         def method(left, right):
@@ -132,9 +99,11 @@ def network_methods():
 
         return method
 
+    found = evaluation.load_networks()
+    names = {name: name if FLAGS.smoke else f"kcorr {name}" for name in found}
     return {
-        name: as_stereo(name, evaluation.network_method(network))
-        for name, network in networks.items()
+        names[name]: as_stereo(names[name], evaluation.network_method(network, occlusion=False))
+        for name, network in found.items()
     }
 
 
@@ -184,7 +153,12 @@ def measure(source, methods):
                 # The fastest: whatever else the machine does can only add.
                 seconds.setdefault(row, []).append(min(run[row][1] for run in runs))
                 evaluations.setdefault(row, DisparityEvaluation()).update(
-                    disparity, record["disparity"], record["valid"], record["occlusion"], name
+                    disparity,
+                    record["disparity"],
+                    record["valid"],
+                    record["occlusion"],
+                    name,
+                    objects=record.get("objects"),
                 )
         if index < FLAGS.pictures:
             kept.append((name, record, found))
@@ -195,24 +169,6 @@ def measure(source, methods):
         holes = 100 * result["missing"] / max(result["pixels_all"], 1)
         results[row] = {**finite, "holes": holes, "seconds": float(np.median(seconds[row]))}
     return results, kept
-
-
-def table(results):
-    """A rich table of {title: {row: result}}."""
-    from rich.table import Table
-
-    headings = [heading for _, heading in COLUMNS]
-    out = Table("data", "method", *headings, "holes %", "ms", title_justify="left")
-    for column in out.columns[2:]:
-        column.justify = "right"
-    for title, rows in results.items():
-        for name, result in rows.items():
-            values = [result.get(key) for key, _ in (*COLUMNS, ("holes", ""))]
-            cells = ["-" if value is None else f"{value:.2f}" for value in values]
-            out.add_row(title, name, *cells, f"{1000 * result['seconds']:.0f}")
-            title = ""
-        out.add_section()
-    return out
 
 
 def draw(record, found):

@@ -6,7 +6,10 @@ import re
 from kcorr.viz._page import sortable_table
 
 _NAMES = {"epe": "EPE", "fl": "Fl %", "d1": "D1 %", "out3": "> 3 px %", "out_noc": "out-noc %"}
-_LOWER = re.compile(r"(val_)?(epe|fl|d1|out|loss|error|photometric|bad|missing|rmse|mae)(_|\d|$)")
+_LOWER = re.compile(
+    r"(val_)?(epe|fl|d1|out|avg|loss|error|photometric|bad|missing|rmse|mae)([_ -]|\d|$)"
+    r"|[ds]\d+(-\d+|\+)$"  # Sintel's bands
+)
 _HIGHER = re.compile(r"(val_)?(occlusion_f|f|f1|accuracy|precision|recall|psnr|ssim|pck)(_|$)")
 # Losses of methods with other terms are other quantities: no one of them is the better.
 _OWN_SCALE = re.compile(r"(val_)?(loss|photometric)(_|$)")

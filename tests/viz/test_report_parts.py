@@ -28,6 +28,8 @@ def in_page(body):
         ("epe_all", -1), ("fl_occ_per_pixel", -1), ("val_epe", -1), ("d1_all", -1), ("loss", -1),
         ("occlusion_f", 1), ("psnr", 1), ("pixels_all", 0), ("images", 0), ("seconds", 0),
         ("val_epe_zero", 0), ("epoch", 0), ("flow_size", 0), ("missing", -1),
+        ("Fl-fg noc", -1), ("Out-Noc", -1), ("Avg-All", -1), ("EPE matched", -1), ("s40+", -1),
+        ("d0-10", -1), ("s10-40", -1), ("steps", 0),
     ],
 )  # fmt: skip
 def test_which_way_is_better(key, sign):
