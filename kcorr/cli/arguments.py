@@ -1,6 +1,24 @@
-"""Types of options that several commands take; argparse shows what they complain about."""
+"""Options that several commands take."""
 
 from argparse import ArgumentTypeError
+
+from kcorr.cli.errors import CommandError
+
+
+def add_max_side(parser):
+    """--max-side; `check_max_side` refuses what is too small."""
+    parser.add_argument(
+        "--max-side",
+        type=int,
+        metavar="N",
+        help="the network sees pictures shrunk to this longest side (default: full size)",
+    )
+
+
+def check_max_side(value):
+    """Refuses a --max-side below what networks take."""
+    if value is not None and value < 16:
+        raise CommandError(f"--max-side is {value}; expected a whole number from 16")
 
 
 def some_of(known):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kcorr.cli.arguments import some_of
+from kcorr.cli.arguments import add_max_side, check_max_side, some_of
 from kcorr.cli.errors import CommandError
 from kcorr.cli.networks import add_model_arguments
 
@@ -55,11 +55,13 @@ def add_arguments(parser):
         help=f"what to write, of {', '.join(KINDS)}; mask is the occlusion in black and white "
         "(default: all but mask)",
     )
+    add_max_side(parser)
     parser.add_argument(
-        "--max-side",
-        type=int,
-        metavar="N",
-        help="the network sees pictures shrunk to this longest side (default: full size)",
+        "--protocol",
+        choices=("selflow", "bilinear"),
+        help="the network sees each side enlarged to a multiple of 64: selflow resizes pictures "
+        "and flow by nearest neighbours, as SelFlow's authors test (not with --max-side), bilinear "
+        "interpolates (default: sizes as they are)",
     )
     parser.add_argument(
         "--max-flow",
@@ -110,8 +112,12 @@ def _check(args):
         for name in _OF_SEQUENCES:
             if getattr(args, name) is not None:
                 raise CommandError(f"--{name} is for a video or a folder; got {count} pictures")
-    if args.max_side is not None and args.max_side < 16:
-        raise CommandError(f"--max-side is {args.max_side}; expected a whole number from 16")
+    check_max_side(args.max_side)
+    if args.protocol == "selflow" and args.max_side is not None:
+        raise CommandError(
+            "--protocol selflow sees pictures enlarged; expected it without --max-side, or "
+            "--protocol bilinear"
+        )
     if args.max_flow is not None and not 0 < args.max_flow < float("inf"):
         raise CommandError(f"--max-flow is {args.max_flow:g}; expected a number above 0")
     if args.fps is not None and not 0.001 <= args.fps <= 1000:

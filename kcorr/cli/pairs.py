@@ -26,9 +26,16 @@ def run_pair(args):
         )
     from kcorr.models import predict
 
-    options = {"image0": before[0]} if before else {}
     start = time.perf_counter()
-    result = predict(network, image1, image2, needs_backward(kinds), args.max_side, **options)
+    result = predict(
+        network,
+        image1,
+        image2,
+        needs_backward(kinds),
+        args.max_side,
+        args.protocol,
+        image0=before[0] if before else None,
+    )
     seconds = time.perf_counter() - start
     folder = make_output_folder(args.output)
     save({kind: folder / _name(kind, args.format) for kind in kinds}, image1, result, args.max_flow)

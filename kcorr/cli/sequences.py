@@ -52,7 +52,11 @@ class _Run:
         self._args, self._pairs, self._numbers, self._fps = args, pairs, numbers, fps
         self._kinds = [kind for kind in args.save if kind != "video"]
         self._predict = Predictor(
-            network, needs_backward(self._kinds), args.max_side, compiled=len(pairs) > 4
+            network,
+            needs_backward(self._kinds),
+            args.max_side,
+            compiled=len(pairs) > 4,
+            protocol=args.protocol,
         )
         self._summary = Summary()
         self._video, self._size = None, None

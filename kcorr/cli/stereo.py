@@ -4,7 +4,7 @@ import math
 import sys
 from pathlib import Path
 
-from kcorr.cli.arguments import some_of
+from kcorr.cli.arguments import add_max_side, check_max_side, some_of
 from kcorr.cli.errors import CommandError
 from kcorr.cli.networks import add_model_arguments
 
@@ -60,12 +60,7 @@ def add_arguments(parser):
         metavar="KIND,KIND",
         help=f"what to write, of {', '.join(KINDS)} (default: all)",
     )
-    parser.add_argument(
-        "--max-side",
-        type=int,
-        metavar="N",
-        help="the network sees pictures shrunk to this longest side (default: full size)",
-    )
+    add_max_side(parser)
     parser.add_argument(
         "--max-disparity",
         type=float,
@@ -109,8 +104,7 @@ def _checked_kinds(args):
     for path in (args.left, args.right):
         if not Path(path).exists():
             raise CommandError(f"{path}: no such file or folder")
-    if args.max_side is not None and args.max_side < 16:
-        raise CommandError(f"--max-side is {args.max_side}; expected a whole number from 16")
+    check_max_side(args.max_side)
     for name in ("focal", "baseline", "max_disparity"):
         value = getattr(args, name)
         if value is not None and not 0 < value < math.inf:

@@ -97,55 +97,6 @@ def test_alpha_and_16_bit_pictures_are_read(kcorr, planted, tmp_path, texture):
     np.testing.assert_array_equal(read_image(out / "warped.png")[1:, :-2], texture(1)[:-1, 2:])
 
 
-def _missing(folder):
-    return folder / "none.png"
-
-
-def _text(folder):
-    (folder / "text.png").write_text("not a picture")
-    return folder / "text.png"
-
-
-def _empty(folder):
-    (folder / "empty.png").touch()
-    return folder / "empty.png"
-
-
-def _truncated(folder):
-    data = (folder / "a.png").read_bytes()
-    (folder / "cut.png").write_bytes(data[: len(data) // 2])
-    return folder / "cut.png"
-
-
-def _other_size(folder):
-    write_image(folder / "other.png", np.zeros((32, 64, 3), np.uint8))
-    return folder / "other.png"
-
-
-def _folder(folder):
-    (folder / "folder.png").mkdir()
-    return folder / "folder.png"
-
-
-@pytest.mark.parametrize(
-    ("make", "said"),
-    [
-        (_missing, "{path}: no such file or folder"),
-        (_text, "{path}: begins with b'not a pi'; expected a picture: PNG, JPEG"),
-        (_empty, "{path}: the file is empty"),
-        (_truncated, "{path}: truncated inside the chunk b'IDAT'"),
-        (_other_size, "{path} is 64x32; expected 64x48 like "),
-        (_folder, "{path}: is a folder; expected a file"),
-    ],
-)
-def test_a_bad_second_picture(refused, planted, frames, tmp_path, make, said):
-    path = make(tmp_path)
-    line = refused("flow", frames[0], path, "-o", tmp_path / "out")
-    assert line.startswith("kcorr flow: " + said.format(path=path))
-    assert not (tmp_path / "out").exists()
-    assert planted.seen == []
-
-
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -154,6 +105,11 @@ def test_a_bad_second_picture(refused, planted, frames, tmp_path, make, said):
         (["--max-side", "15"], "--max-side is 15; expected a whole number from 16"),
         (["--max-flow", "0"], "--max-flow is 0; expected a number above 0"),
         (["--max-flow", "nan"], "--max-flow is nan; expected a number above 0"),
+        (
+            ["--protocol", "selflow", "--max-side", "64"],
+            "--protocol selflow sees pictures enlarged; expected it without --max-side, or "
+            "--protocol bilinear",
+        ),
         (["--network", "alexnet"], "--network is for a .weights.h5 file; got the model ddflow"),
         (["--save", "video"], "--save video is for a video or a folder; got two pictures"),
         (["a", "b"], "4 inputs; expected two or three pictures, one video or one folder of frames"),
@@ -170,31 +126,6 @@ def test_one_picture_is_too_few(refused, frames):
     assert line == (
         f"kcorr flow: {frames[0]}: is one picture; expected two, or a video, or a folder of frames"
     )
-
-
-def test_an_output_folder_that_is_a_file(refused, planted, frames, tmp_path):
-    (tmp_path / "taken").write_text("mine")
-    for out in ("taken", "taken/deeper/still"):
-        line = refused("flow", *frames, "-o", tmp_path / out)
-        assert line.startswith(f"kcorr flow: {tmp_path / out}: ")
-        assert line.endswith("is a file; expected a folder for the output")
-    assert (tmp_path / "taken").read_text() == "mine"
-    assert planted.seen == []
-
-
-def test_an_unwritable_output_folder(refused, planted, frames, tmp_path, monkeypatch):
-    line = refused("flow", *frames, "-o", "/proc/kcorr")  # not even root may
-    assert line.startswith("kcorr flow: /proc/kcorr: ")
-    # Root may write anywhere else, so that for the usual case the question is answered for it.
-    folder = tmp_path / "locked"
-    folder.mkdir()
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
-    line = refused("flow", *frames, "-o", folder / "out")
-    assert line == (
-        f"kcorr flow: {folder / 'out'}: the folder {folder} is not writable; expected one that is, "
-        "for the output"
-    )
-    assert list(folder.iterdir()) == []
 
 
 def test_a_flow_that_does_not_fit_the_format(refused, planted, frames, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 
 from kcorr.io import read_flow, write_image
-from kcorr.models import SelFlowNet, from_authors_checkpoint, load
+from kcorr.models import SelFlowNet, from_authors_checkpoint, load, predict
 
 
 @pytest.fixture
@@ -78,6 +78,30 @@ def test_three_pictures_are_refused_where_they_are_not_seen(refused, planted, tm
     assert f"{other} is 50x32; expected 48x32 like {inputs[0]}" in line
     line = refused("flow", *inputs, "--stride", "2")
     assert "--stride is for a video or a folder; got three pictures" in line
+
+
+@pytest.mark.parametrize("protocol", ["selflow", "bilinear"])
+def test_a_protocol_enlarges_what_the_network_sees(kcorr, planted, tmp_path, texture, protocol):
+    """Of two pictures and of a folder; the flow is that of `predict`."""
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    pictures = [texture(seed, 40, 70) // 8 for seed in range(2)]  # no cut between them
+    for seed, picture in enumerate(pictures):
+        write_image(folder / f"{seed}.png", picture)
+    options = ["--protocol", protocol, "--save", "flow"]
+    files = sorted(folder.iterdir())
+    assert kcorr("flow", *files, "-o", tmp_path / "pair", *options).status == 0
+    assert kcorr("flow", folder, "-o", tmp_path / "folder", *options).status == 0
+    assert [shape for shape, _ in planted.seen] == [(1, 64, 128, 3)] * 2
+    expected = predict(planted, *pictures, backward=False, protocol=protocol)["flow"]
+    np.testing.assert_allclose(expected[0, 0], [2 * 70 / 128, -40 / 64], rtol=1e-6)
+    for file in ("pair/flow.flo", "folder/flow/0.flo"):
+        np.testing.assert_array_equal(read_flow(tmp_path / file)[0], expected)
+
+
+def test_an_unknown_protocol_is_refused(refused, planted, frames):
+    line = refused("flow", *frames, "--protocol", "nearest")
+    assert "argument --protocol: invalid choice: 'nearest' (choose from" in line
 
 
 @pytest.mark.parametrize("standardise", [False, True])
