@@ -19,7 +19,7 @@ def define_flags():
     flags.DEFINE_enum(
         "frames", "2", ("2", "3", "4", "5"), "consecutive frames of an example, 5 for SelFlow"
     )
-    flags.DEFINE_enum("on_error", "raise", ("raise", "skip"), "what a broken picture does")
+    flags.DEFINE_enum("on_error", "raise", ("raise", "skip"), "what a broken picture or video does")
     flags.DEFINE_enum("small", "resize", ("error", "resize"), "what a picture below --size does")
     flags.register_validator(
         "strides",
@@ -42,9 +42,15 @@ def open_pairs():
     # The animated film is left out: the default is to learn from what cameras saw.
     paths = FLAGS.data_dir or [videos["cityCC0"], videos["bikes"], videos["carphone"]]
     try:
-        return Concat([open_source(paths, int(stride), frames=frames) for stride in FLAGS.strides])
+        return Concat(
+            open_source(paths, int(stride), frames=frames, on_error=FLAGS.on_error)
+            for stride in FLAGS.strides
+        )
     except ValueError as error:
-        raise common.UserError(f"--data_dir: {error}") from error
+        # What an argument of the library would do; here it is a flag's business.
+        text, damaged, _ = str(error).partition("; damaged='keep'")
+        hint = "; --on_error=skip leaves it out" if damaged else ""
+        raise common.UserError(f"--data_dir: {text}{hint}") from error
 
 
 def panning(size, frames, length=12):

@@ -1,6 +1,7 @@
 """What the recipes share in which a student learns from teachers: flags, crops, challenges."""
 
 import contextlib
+import importlib.util
 
 from absl import flags
 
@@ -68,6 +69,11 @@ def challenged(source, workdir, colour=None, geometry=None, noise=True):
         fewest, most = map(int, FLAGS.patches)
         occlusion = {"shape": kind, "fewest": fewest, "most": most}
     if kind == "superpixels":
+        if importlib.util.find_spec("skimage") is None:
+            raise common.UserError(
+                "--noise=superpixels needs scikit-image: pip install scikit-image, or take "
+                "--noise=rectangles"
+            )
         folder = workdir / "superpixels" if FLAGS.keep_superpixels else None
         keys = ("superpixels",)
         source = pipelines.with_superpixels(

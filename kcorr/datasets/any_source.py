@@ -1,12 +1,16 @@
 """Opens whatever unlabelled frames a user has: what `--data_dir` of the recipes takes."""
 
 import functools
+import logging
 from pathlib import Path
 
 from kcorr.datasets import folders, video
 from kcorr.datasets._windows import checked_stride
 from kcorr.datasets.cuts import THRESHOLD
 from kcorr.datasets.source import Concat, Windows
+from kcorr.io import FormatError
+
+_LOG = logging.getLogger("kcorr")
 
 
 def open_source(
@@ -19,6 +23,7 @@ def open_source(
     name=None,
     frames=2,
     ends="skip",
+    on_error="raise",
 ):
     """Opens a video, a folder of frames, a folder of videos, or a list of those, as frame pairs.
 
@@ -34,16 +39,21 @@ def open_source(
         name: what `names` begin with; by default a video's file name, and nothing for a folder.
             Of a list, each entry gets as much of its path as tells it from the others.
         frames, ends: windows of more than two frames, see `kcorr.datasets.Windows`.
+        on_error: "raise" stops at a video that cannot be read, "skip" leaves it out with a warning
+            that counts. (A picture that cannot be read raises when its record is read.)
 
     Returns:
         A source of `{image1, image2}`; of `{image0 ... image4}` for `frames=5`.
 
     Raises:
         FileNotFoundError: a path that does not exist, or a folder without pictures and videos.
-        ValueError: a file that is no video, an empty list, or nothing to pair.
-        kcorr.io.FormatError: a broken video.
+        ValueError: a file that is no video, an empty list, nothing to pair, or a wrong `on_error`.
+        kcorr.io.FormatError: a broken video. With "skip" a ValueError if none can be read.
     """
     checked_stride(stride)
+    if on_error not in ("raise", "skip"):
+        raise ValueError(f"on_error is {on_error!r}, expected 'raise' or 'skip'")
+    lost = None if on_error == "raise" else []
     options = {"cut_threshold": cut_threshold, "cache_bytes": cache_bytes, "damaged": damaged}
     paths = [Path(one) for one in (path if isinstance(path, (list, tuple)) else [path])]
     if not paths:
@@ -51,26 +61,32 @@ def open_source(
     labels = [name] if len(paths) == 1 else [_join(name, label) for label in _labels(paths)]
     cutting = functools.partial(Windows, frames=frames, stride=stride, ends=ends)
     sources = [
-        _open(one, cutting, options, label) for one, label in zip(paths, labels, strict=True)
+        _open(one, cutting, options, label, lost) for one, label in zip(paths, labels, strict=True)
     ]
+    if lost and all(source is None for source in sources):
+        raise ValueError(f"none of the {len(lost)} videos can be read; the last: {lost[-1]}")
     for one, source in zip(paths, sources, strict=True):
-        if not source.names:
+        if source is not None and not source.names:
             lacking = f"no {frames} frames of one shot, each {stride} behind the one before"
             if frames == 2:
                 lacking = f"no two frames of one shot are {stride} apart, nothing to pair"
             raise ValueError(f"{one}: {lacking}")
-    return Concat(sources)
+    return Concat(source for source in sources if source is not None)
 
 
-def _open(path, cutting, options, name):
-    """One path; takes what the videos keep in memory off `options["cache_bytes"]`."""
+def _open(path, cutting, options, name, lost=None):
+    """One path, or None where all videos are lost.
+
+    Takes what the videos keep in memory off `options["cache_bytes"]`. `lost` gathers a line for
+    each video that cannot be read; None: such a one raises.
+    """
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
     if path.is_file():
         if path.suffix.lower() not in video.SUFFIXES:
             kinds = ", ".join(sorted(video.SUFFIXES))
             raise ValueError(f"{path}: expected a folder, or a video ({kinds})")
-        return _open_video(path, cutting, options, name)
+        return _open_video(path, cutting, options, name, lost)
     sources = []
     if folders.picture_sequences(path):
         threshold = options["cut_threshold"]
@@ -78,14 +94,22 @@ def _open(path, cutting, options, name):
     for files in folders.files_by_folder(path, video.SUFFIXES):
         for file in files:
             inside = file.relative_to(path).as_posix()
-            sources.append(_open_video(file, cutting, options, _join(name, inside)))
+            sources.append(_open_video(file, cutting, options, _join(name, inside), lost))
     if not sources:
         raise FileNotFoundError(f"{path}: neither pictures nor videos in this folder")
-    return Concat(sources)
+    sources = [source for source in sources if source is not None]
+    return Concat(sources) if sources else None
 
 
-def _open_video(path, cutting, options, name):
-    frames = video.VideoFrames(path, **options, name=name)
+def _open_video(path, cutting, options, name, lost):
+    try:
+        frames = video.VideoFrames(path, **options, name=name)
+    except (FormatError, OSError) as error:
+        if lost is None:
+            raise
+        lost.append(str(error))
+        _LOG.warning("skipped %s (%d unreadable so far)", error, len(lost))
+        return None
     options["cache_bytes"] -= frames.cached_bytes
     return cutting(frames)
 

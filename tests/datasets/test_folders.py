@@ -1,5 +1,7 @@
 """Folders of frames and `open_source`: order, sub-folders, sizes, cuts, broken pictures."""
 
+import logging
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -156,3 +158,47 @@ def test_open_source_refuses_by_name(tmp_path):
     (tmp_path / "bare").mkdir()
     with pytest.raises(FileNotFoundError, match="neither pictures nor videos"):
         open_source(tmp_path / "bare")
+
+
+def _broken_videos(folder):
+    """A whole video, one that is text, and one cut off, in a folder with two frames."""
+    video = demo_videos()["carphone"].read_bytes()
+    folder.mkdir()
+    for name, content in (
+        ("b.mp4", video),
+        ("a.mp4", b"not a film " * 99),
+        ("c.mp4", video[:9000]),
+    ):
+        (folder / name).write_bytes(content)
+    for number in (1, 2):
+        _picture(folder / "shots" / f"{number}.png", number)
+    return folder
+
+
+def test_broken_videos_are_left_out_with_a_warning_that_counts(tmp_path, caplog):
+    folder = _broken_videos(tmp_path / "mixed")
+    with caplog.at_level(logging.WARNING, "kcorr"):
+        source = open_source(folder, on_error="skip")
+    assert {name.partition("/")[0] for name in source.names} == {"shots", "b.mp4"}
+    assert len(source) == 1 + 119 and source[-1]["image2"].shape == (144, 176, 3)
+    assert [record.getMessage().rpartition(" (")[2] for record in caplog.records] == [
+        "1 unreadable so far)",
+        "2 unreadable so far)",
+    ]
+    for record, name in zip(caplog.records, ("a.mp4", "c.mp4"), strict=True):
+        assert record.getMessage().startswith(f"skipped {folder / name}: ")
+    # A list of videos is treated alike, and may be left with one.
+    assert len(open_source([folder / "a.mp4", folder / "b.mp4"], on_error="skip")) == 119
+
+
+def test_a_broken_video_is_one_line_that_names_it(tmp_path):
+    folder = _broken_videos(tmp_path / "mixed")
+    with pytest.raises(FormatError, match=r"a\.mp4: not a readable video") as caught:
+        open_source(folder)
+    assert "\n" not in str(caught.value)
+    for name in ("b.mp4", "shots/1.png", "shots/2.png"):
+        (folder / name).unlink()
+    with pytest.raises(ValueError, match=r"^none of the 2 videos can be read; the last: .*c\.mp4"):
+        open_source(folder, on_error="skip")
+    with pytest.raises(ValueError, match="on_error is 'ignore', expected 'raise' or 'skip'"):
+        open_source(folder, on_error="ignore")
