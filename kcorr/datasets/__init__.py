@@ -7,18 +7,23 @@ pixels, masks float32 `[h, w, 1]`.
 
 from kcorr.datasets._windows import windows
 from kcorr.datasets.any_source import open_source
+from kcorr.datasets.arms import ArticulatedArm, NFoldObject, TwoArms
 from kcorr.datasets.chairs import FlyingChairs
 from kcorr.datasets.cuts import CutFinder, find_cuts
+from kcorr.datasets.deformable_faces import DeformableFaces
 from kcorr.datasets.demo import demo_images, demo_videos, grove3, orl_faces
 from kcorr.datasets.folders import FrameFolder
+from kcorr.datasets.generated_objects import GeneratedObjects
 from kcorr.datasets.hd1k import HD1K
 from kcorr.datasets.kitti import KITTI2012, KITTI2015, KITTIMultiView
 from kcorr.datasets.middlebury import Middlebury
 from kcorr.datasets.motorcycle import Motorcycle
 from kcorr.datasets.natural import natural_key
+from kcorr.datasets.point_folder import PointFolder, write_objects
 from kcorr.datasets.scenes import Scenes
 from kcorr.datasets.sintel import Sintel
 from kcorr.datasets.source import Concat, Pairs, Source, Subset, Windows
+from kcorr.datasets.sphere import RotatingSphere
 from kcorr.datasets.splits import (
     SELFLOW_VALIDATION,
     SINTEL_FRAMES,
@@ -46,15 +51,21 @@ __all__ = [
     "SELFLOW_VALIDATION",
     "SINTEL_FRAMES",
     "SINTEL_TEST_SCENES",
+    "ArticulatedArm",
     "Concat",
     "CutFinder",
+    "DeformableFaces",
     "FlyingChairs",
     "FlyingThings3D",
     "FrameFolder",
+    "GeneratedObjects",
     "KITTIMultiView",
     "Middlebury",
     "Motorcycle",
+    "NFoldObject",
     "Pairs",
+    "PointFolder",
+    "RotatingSphere",
     "Scenes",
     "Sintel",
     "Source",
@@ -62,6 +73,7 @@ __all__ = [
     "StereoVideo",
     "SubmissionWriter",
     "Subset",
+    "TwoArms",
     "VideoFrames",
     "Windows",
     "chairs_split",
@@ -80,5 +92,6 @@ __all__ = [
     "selflow_split",
     "video_pairs",
     "windows",
+    "write_objects",
     "wrong_names",
 ]
