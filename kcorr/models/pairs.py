@@ -11,8 +11,8 @@ def flows_of_pairs(network, images, pairs, training=False):
     """The flows between pairs of pictures, as one batch.
 
     Where the network has the parts `encode` and `decode(first, second, size)`, as those of
-    `kcorr.models` but the recurrent one have, each picture is encoded once however many pairs it is
-    in; any other network of two frames is called once with all pairs.
+    `kcorr.models` have, each picture is encoded once however many pairs it is in; any other network
+    of two frames is called once with all pairs.
 
     Args:
         network: of two frames, built.
@@ -28,30 +28,50 @@ def flows_of_pairs(network, images, pairs, training=False):
     Raises:
         ValueError: a network of three frames.
     """
+    return outputs_of_pairs(network, images, pairs, training)[:2]
+
+
+def outputs_of_pairs(network, images, pairs, training=False, **options):
+    """What `flows_of_pairs` returns, and the flows after each iteration where they were asked for.
+
+    Args:
+        network, images, pairs, training: of `flows_of_pairs`.
+        **options: handed on to the network (or its `decode`): `sequence=True` of a recurrent one.
+
+    Returns:
+        flows, finest: of `flows_of_pairs`.
+        sequences: {(i, j): list of [b, h, w, 2]}; empty without `sequence`.
+    """
     if getattr(network, "frames", 2) != 2:
         raise ValueError(
             f"{network.name!r} sees three frames at once; expected a network of two frames"
         )
     pairs = [tuple(pair) for pair in pairs]
     if _has_parts(network):
-        output = _encoded_once(network, images, pairs)
+        output = _encoded_once(network, images, pairs, options)
     else:
         first, second = (
             ops.concatenate([images[pair[side]] for pair in pairs], axis=0) for side in (0, 1)
         )
-        output = network({"image1": first, "image2": second}, training=training)
+        output = network({"image1": first, "image2": second}, training=training, **options)
     levels = output.get("flow_pyramid")
-    return _by_pair(output["flow"], pairs), _by_pair(levels[-1], pairs) if levels else {}
+    finest = _by_pair(levels[-1], pairs) if levels else {}
+    steps = [_by_pair(flow, pairs) for flow in output.get("flow_sequence", ())]
+    sequences = {pair: [step[pair] for step in steps] for pair in pairs} if steps else {}
+    return _by_pair(output["flow"], pairs), finest, sequences
 
 
 def _has_parts(network):
     if not callable(getattr(network, "encode", None)):
         return False
     decode = getattr(network, "decode", None)
-    return callable(decode) and len(inspect.signature(decode).parameters) == 3
+    if not callable(decode):
+        return False
+    needed = [p for p in inspect.signature(decode).parameters.values() if p.default is p.empty]
+    return len(needed) == 3
 
 
-def _encoded_once(network, images, pairs):
+def _encoded_once(network, images, pairs, options):
     names = sorted({name for pair in pairs for name in pair})
     stack = ops.concatenate([images[name] for name in names], axis=0)
     size = ops.shape(stack)[1:3]
@@ -63,7 +83,7 @@ def _encoded_once(network, images, pairs):
         [ops.concatenate([part[pair[side]] for pair in pairs], axis=0) for part in parts]
         for side in (0, 1)
     )
-    return network.decode(first, second, size)
+    return network.decode(first, second, size, **options)
 
 
 def _by_pair(stacked, pairs):

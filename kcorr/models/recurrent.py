@@ -1,5 +1,7 @@
 """RecurrentFlowNet: one small network that improves the flow again and again."""
 
+import numbers
+
 import keras
 from keras import ops
 
@@ -143,14 +145,14 @@ class RecurrentFlowNet(TwoFrameNetwork):
             "kernels": tuple(tuple(kernel) for kernel in kernels),
             "levels": levels,
             "radius": radius,
-            "iterations": _checked(iterations),
+            "iterations": int(_checked(iterations)),
             "correlation": correlation,
             "norm": norm,
             "features_norm": features_norm,
             "context_norm": context_norm,
             "shared_context": shared_context,
         }
-        self.iterations, self.correlation = iterations, correlation
+        self.iterations, self.correlation = self.config["iterations"], correlation
         # === Layers ===
         policy = self.dtype_policy
         encoder = {"widths": feature_widths, "blocks": blocks, "stem": stem, "dtype": policy}
@@ -186,7 +188,6 @@ class RecurrentFlowNet(TwoFrameNetwork):
         self.built = True
 
     def call(self, inputs, training=False, backward=False, iterations=None, sequence=False):
-        iterations = self.iterations if iterations is None else _checked(iterations)
         return self.run(inputs, backward, iterations=iterations, sequence=sequence)
 
     def encode(self, images):
@@ -196,8 +197,9 @@ class RecurrentFlowNet(TwoFrameNetwork):
         source = levels[-1] if self.config["shared_context"] else images
         return [*levels, self.projection(levels[-1]), source]
 
-    def decode(self, first, second, size, iterations, sequence):
+    def decode(self, first, second, size, iterations=None, sequence=False):
         """Flows of two encodings: `flow` at `size`, after each iteration, and the features."""
+        iterations = self.iterations if iterations is None else _checked(iterations)
         *levels, correlated, source = first
         lookup = CorrelationLookup(
             correlated, second[-2], self.config["levels"], self.config["radius"], self.correlation
@@ -229,6 +231,6 @@ class RecurrentFlowNet(TwoFrameNetwork):
 
 
 def _checked(iterations):
-    if not isinstance(iterations, int) or iterations < 1:
+    if not isinstance(iterations, numbers.Integral) or iterations < 1:
         raise ValueError(f"iterations must be a whole number from 1, got {iterations!r}")
     return iterations

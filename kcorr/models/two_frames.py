@@ -18,6 +18,7 @@ class TwoFrameNetwork(keras.Model):
     Both directions of a pair go through `decode` as one batch of twice the size.
     """
 
+    frames = 2  # how many consecutive images the network sees at once
     divisor = 1  # images are enlarged to the next multiple of it before they are encoded
 
     def call(self, inputs, training=False, backward=False):

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
 
+import keras
 from keras import ops
 
 from kcorr import schema
-from kcorr.models.pairs import flows_of_pairs
+from kcorr.models.pairs import outputs_of_pairs
 from kcorr.ops import fb_occlusion
 
 PAIR = ((1, 2), (2, 1))
@@ -39,36 +40,47 @@ def summed(values, count=2):
     return sum(ops.split(values, count, axis=0))
 
 
-def flows_between(network, batch, training=False):
+def mean_share(masks, count):
+    """Masks of `count` stacked directions, [n b, h, w, 1] -> [b], the mean over pixels of all."""
+    return summed(ops.mean(masks, axis=(1, 2, 3)), count) / count
+
+
+def flows_between(network, batch, training=False, sequence=False):
     """The flows of all directions of a batch.
 
     Args:
         network: of two frames, or of three with a training mode of five (`network.frames == 3`).
         batch: images.
         training: handed on to the network.
+        sequence: also the flows after each iteration, of a recurrent network.
 
     Returns:
         flows: {(i, j): [b, h, w, 2]}, image i to image j.
         finest: {(i, j): the last level of its pyramid}, without those that the network has not.
+        sequences: {(i, j): list of [b, h, w, 2]}, empty without `sequence`.
     """
     directions = directions_of(batch)
+    options = {"training": training, **({"sequence": True} if sequence else {})}
     if directions == PAIR:
-        output = network(batch, training=training, backward=True)
+        output = network(batch, backward=True, **options)
         names = {(1, 2): schema.FLOW, (2, 1): schema.FLOW_BACKWARD}
     elif directions == STEREO:
         images = {i: batch[key] for i, key in enumerate(schema.IMAGES) if i}
-        return flows_of_pairs(network, images, directions, training)
+        return outputs_of_pairs(network, images, directions, **options)
     elif getattr(network, "frames", 2) == 3:
-        output = network(batch, training=training, window=True)
+        output = network(batch, window=True, **options)
         names = {direction: schema.flow_between(*direction) for direction in directions}
     else:
-        return _pair_by_pair(network, batch, training)
+        return _pair_by_pair(network, batch, training, sequence)
     flows = {direction: output[name] for direction, name in names.items()}
     pyramids = {direction: output.get(f"{name}_pyramid") for direction, name in names.items()}
-    return flows, {direction: levels[-1] for direction, levels in pyramids.items() if levels}
+    finest = {direction: levels[-1] for direction, levels in pyramids.items() if levels}
+    if not sequence:
+        return flows, finest, {}
+    return flows, finest, {way: output[f"{name}_sequence"] for way, name in names.items()}
 
 
-def _pair_by_pair(network, batch, training):
+def _pair_by_pair(network, batch, training, sequence):
     """A network of two frames sees 1, 2 and 2, 3 as one batch of twice the size."""
     image1, image2, image3 = (batch[key] for key in schema.IMAGES[1:4])
     pairs = {
@@ -76,12 +88,15 @@ def _pair_by_pair(network, batch, training):
         schema.IMAGE2: ops.concatenate([image2, image3], axis=0),
     }
     results = []
-    for maps in flows_between(network, pairs, training):
-        first = {direction: ops.split(maps[direction], 2, axis=0) for direction in maps}
-        results.append(
-            {(i + k, j + k): halves[k] for k in (0, 1) for (i, j), halves in first.items()}
-        )
+    for maps in flows_between(network, pairs, training, sequence):
+        halves = [{way: _half(value, k) for way, value in maps.items()} for k in (0, 1)]
+        results.append({(i + k, j + k): halves[k][i, j] for k in (0, 1) for i, j in maps})
     return tuple(results)
+
+
+def _half(values, k):
+    """The k-th half of the batch of a tensor, or of each of a list."""
+    return keras.tree.map_structure(lambda value: ops.split(value, 2, axis=0)[k], values)
 
 
 @dataclass(frozen=True)
@@ -94,6 +109,8 @@ class Directions:
         flow: [n b, h, w, 2].
         hidden: [n b, h, w, 1], 1 = hidden in the second image by the forward-backward check; no
             gradient.
+        sequence: list of [n b, h, w, 2], the flow after each iteration, the last one `flow`; just
+            `[flow]` of a network that has no iterations or was not asked for them.
         finest: [n b, h', w', 2], the last level of the pyramids; None for a network without.
     """
 
@@ -102,6 +119,7 @@ class Directions:
     second: Any
     flow: Any
     hidden: Any
+    sequence: list
     finest: Any = None
 
     @property
@@ -109,25 +127,33 @@ class Directions:
         """n, the number of directions."""
         return len(self.names)
 
+    @property
+    def hidden_share(self):
+        """[b], the mean share of hidden pixels. Near 1 nothing is left to learn from."""
+        return mean_share(self.hidden, self.count)
 
-def all_directions(batch, flows, finest=None, border="zero"):
+
+def all_directions(batch, flows, finest=None, sequences=None, border="zero"):
     """`Directions` of a batch and what `flows_between` made of it.
 
     Args:
         batch: images.
         flows: {(i, j): [b, h, w, 2]}; for each direction also the one back.
         finest: {(i, j): [b, h', w', 2]} or None.
+        sequences: {(i, j): list of [b, h, w, 2]} or None.
         border: of the warp; with "authors" a pixel that leaves the frame is not hidden by that
             alone, as in the authors' code.
     """
     names = tuple(flows)
     flow = stacked(flows, names)
     back = stacked({(i, j): flows[j, i] for i, j in names}, names)
+    steps = zip(*(sequences[name] for name in names), strict=True) if sequences else ()
     return Directions(
         names=names,
         first=stacked({(i, j): batch[schema.IMAGES[i]] for i, j in names}, names),
         second=stacked({(i, j): batch[schema.IMAGES[j]] for i, j in names}, names),
         flow=flow,
         hidden=fb_occlusion(flow, back, outside_is_occluded=border != "authors", border=border),
+        sequence=[ops.concatenate(step, axis=0) for step in steps] or [flow],
         finest=stacked(finest, names) if finest else None,
     )

@@ -1,10 +1,12 @@
 """DistillFlow: a student under challenging transformations learns from teachers who had none."""
 
+from dataclasses import replace
+
 from keras import ops
 
 from kcorr import schema
 from kcorr.losses import distillation
-from kcorr.objectives.directions import Directions, all_directions, flows_between, stacked, summed
+from kcorr.objectives.directions import mean_share, stacked
 from kcorr.objectives.flow import UnsupervisedFlow
 from kcorr.objectives.teachers import Teachers
 from kcorr.ops import backward_warp, transform_flow, transform_image
@@ -37,7 +39,10 @@ class ChallengedFlow(UnsupervisedFlow):
         **kwargs: of `UnsupervisedFlow`.
 
     Batches: what `kcorr.pipelines.challenge` makes of image1 and image2, or of image0 to image4.
-    Terms, summed over directions: `distillation`, `photometric`, `smoothness`.
+    Terms, summed over directions: `distillation`, `photometric`, `smoothness`. With `gamma` the
+    distillation, too, is of each iteration's flow. Watched: `hidden`, the share of pixels that the
+    check of the student's own flows hides, and `taught`, the share on which the distillation
+    counts: near 0 it is small because the teachers hardly say anything.
 
     Raises:
         ValueError: a teacher is the student itself; an unknown choice; a batch without
@@ -47,6 +52,8 @@ class ChallengedFlow(UnsupervisedFlow):
     the fusion rule are not known to us; which pixels count is ARFlow's choice (Liu et al., CVPR
     2020), which mirrors it.
     """
+
+    watched_names = ("hidden", "taught")
 
     def __init__(
         self,
@@ -84,17 +91,20 @@ class ChallengedFlow(UnsupervisedFlow):
         super().build(input_shape)
 
     def terms(self, batch, training):
-        """The terms of the class's docstring, each [b]."""
+        """The terms and watched values of the class's docstring, each [b]."""
         images = [key for key in schema.IMAGES if key in batch]
         missing = [schema.student(key) for key in images if schema.student(key) not in batch]
         if missing:
             raise ValueError(f"the batch lacks {', '.join(missing)}: see kcorr.pipelines.challenge")
         views = {key: batch[schema.student(key)] for key in images}
-        flows, finest = flows_between(self.network, views, training)
-        ways = all_directions(views, flows, finest, self.border)
+        ways = self.ways(views, training)
         target, known = self.teach(batch, ways)
         mask = known * ways.hidden if self.learn == "hidden" else known
-        losses = {"distillation": summed(distillation(ways.flow, target, mask), ways.count)}
+        losses = {
+            "distillation": self.over_iterations(ways, lambda f: distillation(f, target, mask)),
+            "hidden": ways.hidden_share,
+            "taught": mean_share(mask, ways.count),
+        }
         if self.photometric or self.smoothness:
             losses |= self.photometric_terms(self.compared(batch, ways))
         return losses
@@ -102,6 +112,11 @@ class ChallengedFlow(UnsupervisedFlow):
     def teach(self, batch, ways):
         """The teachers' flow on the student's views and where it is known, [n b, ...] each."""
         flows, hidden = self.teachers(batch)
+        if not flows.keys() >= set(ways.names):
+            raise ValueError(
+                "a teacher's results in the batch are of image1 and image2 only: expected a "
+                "teacher's network for batches of more images"
+            )
         size = ops.shape(ways.flow)[1:3]
         moved = {
             (i, j): transform_flow(flows[i, j], _affine(batch, i), _affine(batch, j), size, valid)
@@ -128,7 +143,7 @@ class ChallengedFlow(UnsupervisedFlow):
         there = stacked({(i, j): unusable[j] for i, j in ways.names}, ways.names)
         there, _ = backward_warp(there, ops.stop_gradient(ways.flow))
         hidden = ops.maximum(ways.hidden, ops.maximum(here, ops.cast(there > 0, here.dtype)))
-        return Directions(ways.names, first, second, ways.flow, hidden, ways.finest)
+        return replace(ways, first=first, second=second, hidden=hidden)
 
 
 def _affine(batch, i):

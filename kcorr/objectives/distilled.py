@@ -4,7 +4,7 @@ from keras import ops
 
 from kcorr import schema
 from kcorr.losses import distillation, distillation_mask
-from kcorr.objectives.directions import PAIR, all_directions, flows_between, summed
+from kcorr.objectives.directions import PAIR
 from kcorr.objectives.flow import UnsupervisedFlow
 from kcorr.objectives.teachers import Teachers
 
@@ -28,7 +28,8 @@ class DistilledFlow(UnsupervisedFlow):
 
     Batches: image1, image2 [b, h, w, 3] and `crop` [b, 2], (x, y) of the crops' top left corners
     in pixels (`kcorr.pipelines.with_crop_offset`).
-    Terms: `photometric`, `distillation` (mean of both directions), `smoothness`.
+    Terms: `photometric`, `distillation` (mean of both directions), `smoothness`. With `gamma` the
+    distillation, too, is of each iteration's flow. Watched: `hidden`, for the student.
 
     Raises:
         ValueError: the teacher is the student itself; a batch is smaller than the crop, or lacks
@@ -56,13 +57,13 @@ class DistilledFlow(UnsupervisedFlow):
         super().build(input_shape)
 
     def terms(self, batch, training):
-        """The terms of the class's docstring, each [b]."""
+        """The terms and the watched value of the class's docstring, each [b]."""
         patches, target, target_hidden = self.cut(batch)
-        flows, finest = flows_between(self.network, patches, training)
-        ways = all_directions(patches, flows, finest, self.border)
+        ways = self.ways(patches, training)
         mask = distillation_mask(ways.hidden, target_hidden)
-        losses = summed(distillation(ways.flow, target, mask))
-        return {**self.photometric_terms(ways), "distillation": 0.5 * losses}
+        losses = self.over_iterations(ways, lambda flow: distillation(flow, target, mask))
+        terms = {**self.photometric_terms(ways), "distillation": 0.5 * losses}
+        return {**terms, "hidden": ways.hidden_share}
 
     def cut(self, batch):
         """Patches of the frames, and of the teacher's flow [2b, ...] and occlusion [2b, ...]."""

@@ -4,7 +4,7 @@ from keras import ops
 
 from kcorr import schema
 from kcorr.losses import quadrilateral, triangle
-from kcorr.objectives.directions import STEREO, all_directions, directions_of, flows_between
+from kcorr.objectives.directions import STEREO, directions_of
 from kcorr.objectives.distill_flow import ChallengedFlow
 from kcorr.objectives.flow import UnsupervisedFlow
 from kcorr.objectives.schedules import piecewise
@@ -30,7 +30,8 @@ class Flow2Stereo(UnsupervisedFlow):
 
     Batches: image1 (left, t), image2 (right, t), image3 (left, t + 1), image4 (right, t + 1),
     rectified, and no image0. Terms: `photometric`, summed over the twelve directions,
-    `quadrilateral`, `triangle`, and `smoothness` if it weighs anything.
+    `quadrilateral`, `triangle` (both of a recurrent network's last flows), and `smoothness` if it
+    weighs anything. Watched: `hidden`, over the twelve directions.
 
     Raises:
         ValueError: a batch without the four images, or a network of three frames.
@@ -51,16 +52,19 @@ class Flow2Stereo(UnsupervisedFlow):
         return (*super().term_names, "quadrilateral", "triangle")
 
     def terms(self, batch, training):
-        """The terms of the class's docstring, each [b]."""
+        """The terms and the watched value of the class's docstring, each [b]."""
         _check(batch)
-        flows, finest = flows_between(self.network, batch, training)
-        ways = all_directions(batch, flows, finest, self.border)
-        hidden = dict(zip(ways.names, ops.split(ways.hidden, ways.count, axis=0), strict=True))
+        ways = self.ways(batch, training)
+        flows, hidden = (
+            dict(zip(ways.names, ops.split(maps, ways.count, axis=0), strict=True))
+            for maps in (ways.flow, ways.hidden)
+        )
         around, across = ((1, 2), (1, 3), (2, 4), (3, 4)), ((1, 2), (1, 4), (2, 4))
         return {
             **self.photometric_terms(ways),
             "quadrilateral": quadrilateral(*_each(flows, around), *_each(hidden, around)),
             "triangle": triangle(*_each(flows, across), *_each(hidden, across)),
+            "hidden": ways.hidden_share,
         }
 
 
@@ -80,13 +84,13 @@ class DistilledStereo(ChallengedFlow):
             authors keep them is not known (`photometric="census"` keeps the former).
 
     Batches: image1 to image4 and what `kcorr.pipelines.proxy_task` makes of them. Term:
-    `distillation`, summed over the twelve directions.
+    `distillation`, summed over the twelve directions. Watched: `hidden` and `taught`.
 
     Source: Liu et al., Flow2Stereo, CVPR 2020 (section 4, self-supervision by proxy tasks).
     """
 
     def terms(self, batch, training):
-        """{"distillation": [b]}, and others that are wanted."""
+        """The terms that are wanted and the watched values, each [b]."""
         _check(batch)
         return super().terms(batch, training)
 

@@ -10,11 +10,12 @@ from kcorr.objectives.trackers import Trackers
 class Objective(keras.Model):
     """How a method learns: a subclass says which terms, this class does everything else.
 
-    A subclass implements `terms(batch, training) -> {name: per-example loss [b]}` in keras.ops. The
-    step weights and sums the terms, averages over the examples of all replicas, scales the loss
-    under mixed_float16, clips by the global norm of the unscaled gradients of all replicas, and
-    leaves out a step whose gradients are not finite: weights, optimizer state, averages and
-    `optimizer.iterations` stay, and the step is counted.
+    A subclass implements `terms(batch, training) -> {name: per-example loss [b]}` in keras.ops;
+    what stands there under one of `watched_names` is only logged. The step weights and sums the
+    terms, averages over the examples of all replicas, scales the loss under mixed_float16, clips by
+    the global norm of the unscaled gradients of all replicas, and leaves out a step whose gradients
+    are not finite: weights, optimizer state, averages and `optimizer.iterations` stay, and the step
+    is counted.
 
     Args:
         network: the `keras.Model` that learns.
@@ -23,10 +24,10 @@ class Objective(keras.Model):
             `kcorr.objectives.schedules`).
         clip_norm: largest global norm of the gradients, None for no clipping.
 
-    Metrics, means over examples: `loss` (weighted sum) and each term unweighted; also
-    `gradient_norm` (unscaled, before clipping) and `skipped_steps`, how many in this epoch. Values
-    that are not finite are left out of the means. Under mixed_float16 the first few steps of a run
-    are skipped while the loss scale falls to what the gradients bear.
+    Metrics, means over examples: `loss` (weighted sum), each term unweighted and each watched
+    value; also `gradient_norm` (unscaled, before clipping) and `skipped_steps`, how many in this
+    epoch. Values that are not finite are left out of the means. Under mixed_float16 the first few
+    steps of a run are skipped while the loss scale falls to what the gradients bear.
 
     EMA of the weights is the optimizer's (`use_ema=True`); `kcorr.objectives.averaged` puts the
     average into the network for evaluation or saving.
@@ -71,10 +72,11 @@ class Objective(keras.Model):
     # === For subclasses ===
 
     term_names = ()  # names of the terms, fixed when the objective is made
+    watched_names = ()  # names of values that `terms` returns beside them, no part of the loss
     observed_names = ()  # names that `observe` may return
 
     def terms(self, batch, training):
-        """Per-example losses of a batch: {name: [b] float32}."""
+        """Per-example losses, and watched values, of a batch: {name: [b] float32}."""
         raise TypeError(f"{type(self).__name__} must define terms(batch, training)")
 
     def observe(self, batch):
@@ -97,7 +99,8 @@ class Objective(keras.Model):
             )
         if not self.network.built:
             self.network.build()
-        means = ("loss", *self.term_names, "gradient_norm", *self.observed_names)
+        logged = (*self.term_names, *self.watched_names)
+        means = ("loss", *logged, "gradient_norm", *self.observed_names)
         self.trackers = Trackers(means, sums=("skipped_steps",))
         self.built = True
 
@@ -180,6 +183,8 @@ class Objective(keras.Model):
         step = ops.cast(self.optimizer.iterations, "float32")
         total = 0.0
         for name, value in _means(terms).items():
+            if name in self.watched_names:
+                continue
             weight = self.term_weights.get(name, 1.0)
             total += (weight(step) if callable(weight) else weight) * value
         return total

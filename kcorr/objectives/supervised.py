@@ -1,10 +1,8 @@
 """Learning from known flow: generated scenes, or a benchmark's ground truth."""
 
-import inspect
-
 from kcorr import schema
 from kcorr.losses import pyramid_endpoint_error, sequence_endpoint_error
-from kcorr.objectives.flow import FlowObjective
+from kcorr.objectives.flow import FlowObjective, check_gamma
 
 
 class SupervisedFlow(FlowObjective):
@@ -29,10 +27,7 @@ class SupervisedFlow(FlowObjective):
     term_names = ("pyramid",)
 
     def __init__(self, network, epsilon=0.1, exponent=0.6, gamma=None, **kwargs):
-        if gamma is not None and "sequence" not in inspect.signature(network.call).parameters:
-            raise ValueError(
-                f"gamma weighs the iterations of a recurrent network, and {network.name!r} has none"
-            )
+        check_gamma(gamma, network)
         super().__init__(network, **kwargs)
         self.gamma = gamma
         self.robust = {"epsilon": epsilon, "exponent": exponent}

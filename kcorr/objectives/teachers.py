@@ -51,6 +51,9 @@ class Teachers:
 
         The flows of each direction are fused, and what is hidden is found afresh from the fused
         ones. No gradient.
+
+        Raises:
+            ValueError: no networks, and the batch lacks a teacher's results.
         """
         if not self.networks:
             return self._given(batch)

@@ -53,7 +53,7 @@ class Trackers:
         if unknown:
             raise ValueError(
                 f"got values named {', '.join(unknown)}; an objective lists all names in "
-                f"term_names and observed_names, here {', '.join(self._metrics)}"
+                f"term_names, watched_names and observed_names, here {', '.join(self._metrics)}"
             )
         for name, value in values.items():
             self._metrics[name].update_state(value, sample_weight=weight)

@@ -29,8 +29,9 @@ def test_each_flow_is_that_of_the_pair_alone(images, name):
         )
 
 
-def test_each_picture_is_encoded_once(images):
-    network, seen = build("ddflow_small"), []
+@pytest.mark.parametrize("name", ["ddflow_small", "recurrent_small"])
+def test_each_picture_is_encoded_once(images, name):
+    network, seen = build(name), []
     encode = network.encode
     network.encode = lambda pictures: seen.append(pictures.shape) or encode(pictures)
     flows_of_pairs(network, images, [(i, j) for i in images for j in images if i != j])

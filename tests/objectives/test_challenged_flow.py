@@ -68,8 +68,9 @@ def test_every_network_gives_all_directions(frames):
     network = PixelReader(frames=frames)
     for batch, count in ((pair(), 2), (window(), 4)):
         images = {key: value for key, value in batch.items() if key.startswith("image")}
-        flows, finest = flows_between(network, images)
+        flows, finest, sequences = flows_between(network, images)
         assert list(flows) == list(finest) == [(1, 2), (2, 1), (2, 3), (3, 2)][:count]
+        assert sequences == {}
         for (i, j), flow in flows.items():
             expected = np.broadcast_to(displacement(i, j), (1, *SIZE, 2))
             np.testing.assert_allclose(flow, expected, atol=1e-5)
@@ -99,7 +100,8 @@ def test_hallucination_teaches_what_only_the_student_cannot_see(batch):
     student, teacher = PixelReader(offset=wrong), PixelReader(frames=3)
     objective = HallucinatedFlow(student, teacher)
     terms = objective.terms(batch, training=True)
-    assert terms.keys() == set(objective.term_names) == {"photometric", "distillation"}
+    assert set(objective.term_names) == {"photometric", "distillation"}
+    assert terms.keys() == {*objective.term_names, "hidden", "taught"}
     ways = [(1, 2), (2, 1), (2, 3), (3, 2)][: 4 if "image4" in batch else 2]
     expected = 0
     for i, j in ways:
@@ -185,7 +187,7 @@ def test_teachers_flow_is_moved_by_both_maps():
     batch = challenged(images, [TURN, OTHER])
     student = PixelReader(scale=7.0)
     terms = ChallengedFlow(student, PixelReader()).terms(batch, training=True)
-    assert terms.keys() == {"distillation"}
+    assert terms.keys() == {"distillation", "hidden", "taught"}
     expected = 0
     for i, j in ((1, 2), (2, 1)):
         flow, known = turned_truth(i, j, {1: TURN, 2: OTHER})
@@ -277,7 +279,7 @@ def test_networks_teach_each_other(name, others, count):
     with tf.GradientTape() as tape:
         terms = objective.terms(batch, training=True)
         loss = tf.add_n([tf.reduce_sum(value) for value in terms.values()])
-    assert terms.keys() == {"photometric", "smoothness", "distillation"}
+    assert terms.keys() == {"photometric", "smoothness", "distillation", "hidden", "taught"}
     assert all(value.shape == (1,) and np.isfinite(value).all() for value in terms.values())
     gradients = tape.gradient(loss, student.trainable_variables)
     # The first level of the pyramid's features carries no flow, but leads to those that do.
@@ -329,6 +331,12 @@ def test_what_cannot_be_learned_from_is_refused():
     batch = pair()
     with pytest.raises(ValueError, match="must hold teacher_flow, teacher_flow_backward"):
         ChallengedFlow(network).terms(batch, True)
+    keys = ("teacher_flow", "teacher_flow_backward")
+    given = {key: np.zeros((1, *SIZE, 2), "float32") for key in keys}
+    for key in ("teacher_occlusion", "teacher_occlusion_backward"):
+        given[key] = np.zeros((1, *SIZE, 1), "float32")
+    with pytest.raises(ValueError, match="results in the batch are of image1 and image2 only"):
+        ChallengedFlow(network).terms({**window(), **given}, True)
     del batch["student_image2"]
     with pytest.raises(ValueError, match="lacks student_image2: see"):
         ChallengedFlow(network, PixelReader()).terms(batch, True)

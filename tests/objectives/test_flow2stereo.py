@@ -63,7 +63,7 @@ def test_terms_against_one_call_for_each_direction(scene):
     network = Planted(batch, flows)
     terms = Flow2Stereo(network).terms(batch, training=True)
     assert network.calls == 1
-    assert terms.keys() == {"photometric", "quadrilateral", "triangle"}
+    assert terms.keys() == {"photometric", "quadrilateral", "triangle", "hidden"}
     flow = {pair: flows[pair][None] for pair in PAIRS}
     hidden = {(i, j): fb_occlusion(flow[i, j], flow[j, i]) for i, j in PAIRS}
     expected = 0.0
@@ -71,6 +71,9 @@ def test_terms_against_one_call_for_each_direction(scene):
         warped, _ = backward_warp(batch[f"image{j}"], flow[i, j])
         expected += census(batch[f"image{i}"], warped, 1 - hidden[i, j])
     np.testing.assert_allclose(terms["photometric"], expected, rtol=1e-5)
+    share = np.mean([np.mean(mask) for mask in hidden.values()])
+    assert 0.05 < share < 0.5
+    np.testing.assert_allclose(terms["hidden"], [share], rtol=1e-5)
     around, across = [(1, 2), (1, 3), (2, 4), (3, 4)], [(1, 2), (1, 4), (2, 4)]
     expected = quadrilateral(*(flow[p] for p in around), *(hidden[p] for p in around))
     np.testing.assert_allclose(terms["quadrilateral"], expected, rtol=1e-5)
@@ -129,7 +132,7 @@ def test_the_student_learns_what_is_visible_for_the_teacher_and_no_noise(scene):
     said = {pair: np.full((32, 40, 2), (1.0, -0.5), np.float32) for pair in PAIRS}
     views = {key: given[f"student_{key}"].numpy() for key in FOUR}
     terms = DistilledStereo(Planted(views, said), Planted(batch, flows)).terms(given, True)
-    assert terms.keys() == {"distillation"}
+    assert terms.keys() == {"distillation", "hidden", "taught"}
     expected = 0.0
     for i, j in PAIRS:
         flow, back = flows[i, j][None], flows[j, i][None]

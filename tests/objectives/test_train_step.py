@@ -37,7 +37,7 @@ def moved(objective, before):
 def numpy_terms(objective, arrays):
     first, bias, second, bias2 = objective.network.get_weights()
     y = np.tanh(arrays["x"] @ first + bias) @ second + bias2
-    return np.mean((y - arrays["y"]) ** 2, -1), np.mean(np.abs(y), -1)
+    return np.mean((y - arrays["y"]) ** 2, -1), np.mean(np.abs(y), -1), np.abs(y).max(-1)
 
 
 def test_a_step_descends_along_the_gradient_of_the_weighted_sum():
@@ -163,14 +163,15 @@ def test_a_run_of_bad_batches_only_has_no_loss_rather_than_a_perfect_one():
 def test_metrics_are_means_over_examples_also_when_the_last_batch_is_small():
     objective = toy(sgd(0.0), weights={"size": 0.5})
     arrays = toy_arrays(7)
-    fits, sizes = numpy_terms(objective, arrays)
+    fits, sizes, spreads = numpy_terms(objective, arrays)
     expected = {"fit": fits.mean(), "size": sizes.mean()}
     expected["loss"] = expected["fit"] + 0.5 * expected["size"]
+    expected["spread"] = 100 * spreads.mean()  # watched: logged, no part of the loss
     history = fit(objective, toy_data(7, batch=5))
     for name, value in expected.items():
         assert history[name][0] == pytest.approx(value, rel=1e-5), name
     found = objective.evaluate(toy_data(7, batch=5), verbose=0, return_dict=True)
-    assert set(found) == {"loss", "fit", "size", "error"}
+    assert set(found) == {"loss", "fit", "size", "spread", "error"}
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, rel=1e-5), name
 
@@ -178,8 +179,9 @@ def test_metrics_are_means_over_examples_also_when_the_last_batch_is_small():
 def test_fit_logs_what_the_step_measures_and_nothing_else():
     data = toy_data()
     history = fit(toy(), data, validation_data=data, epochs=2)
-    trained = {"loss", "fit", "size", "gradient_norm", "skipped_steps"}
-    assert set(history) == trained | {"val_loss", "val_fit", "val_size", "val_error"}
+    measured = {"loss", "fit", "size", "spread"}
+    trained = {*measured, "gradient_norm", "skipped_steps"}
+    assert set(history) == trained | {f"val_{name}" for name in (*measured, "error")}
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
@@ -220,6 +222,8 @@ def test_an_objective_that_was_not_built_trains():
 def test_weights_for_terms_that_do_not_exist_are_refused_by_name():
     with pytest.raises(ValueError, match=r"sise.*fit, size"):
         toy(weights={"sise": 1.0})
+    with pytest.raises(ValueError, match=r"spread.*only the terms fit, size"):
+        toy(weights={"spread": 1.0})  # what is watched is no term
     toy(weights={"other": 0})  # a weight of 0 asks for nothing
 
 
