@@ -187,6 +187,11 @@ def load_init(network, init):
         loaded = load(init, FLAGS.network if init.lower().endswith(".weights.h5") else None)
     except ValueError as error:
         raise UserError(str(error)) from error
+    if getattr(loaded, "standardise", False) and not getattr(network, "standardise", False):
+        raise UserError(
+            f"{init}: this network learned from standardised pictures; expected one that takes "
+            "them as they are, or --standardise of recipes.flow_finetune"
+        )
     have, want = ([tuple(w.shape) for w in getattr(n, "weights", ())] for n in (loaded, network))
     if have != want:
         raise UserError(

@@ -10,7 +10,10 @@ from absl import flags
 from recipes import common
 
 FLAGS = flags.FLAGS
-BENCHMARKS = ("motorcycle", "scenes", "sintel", "kitti2012", "kitti2015", "chairs")
+BENCHMARKS = (
+    "motorcycle", "scenes", "sintel", "kitti2012", "kitti2015", "middlebury", "hd1k", "chairs",
+    "things",
+)  # fmt: skip
 OWN_TABLE = ("sintel", "kitti2012", "kitti2015")  # benchmarks with strata of their own
 BASELINES = ("zero", "farneback", "dis")
 SCENE_SEED = 20262  # of the held-out scenes; training seeds are small numbers
@@ -119,8 +122,15 @@ def open_benchmark(
             )
             for kind in ("clean", "final")
         }
-    if name == "chairs":
-        return {"FlyingChairs": datasets.FlyingChairs(data_dir, "validation")}
+    readers = {
+        "middlebury": ("Middlebury", datasets.Middlebury),
+        "hd1k": ("HD1K", datasets.HD1K),
+        "chairs": ("FlyingChairs", lambda root: datasets.FlyingChairs(root, "validation")),
+        "things": ("FlyingThings3D clean", lambda root: datasets.FlyingThings3D(root, "test")),
+    }
+    if name in readers:
+        title, reader = readers[name]
+        return {title: reader(data_dir)}
     if frames > 2 and multi_view is None:
         logging.info("no --multi_view_dir: the first frame stands for the one before it")
         frames = 2

@@ -28,13 +28,12 @@ from recipes import common, students
 
 FLAGS = flags.FLAGS
 common.define_training_flags(steps=2000, batch_size=1, learning_rate=1e-4, init="ddflow")
+students.define_stage_flags()
 students.define_flags()
 flags.DEFINE_list("data_dir", None, "stereo sequences, comma-separated; default: generated ones")
 flags.DEFINE_integer("stride", 1, "distance of the two times, frames", lower_bound=1)
 flags.DEFINE_enum("year", "2015", ("2012", "2015"), "of a KITTI tree")
 flags.DEFINE_enum("on_error", "raise", ("raise", "skip"), "what a broken picture does")
-flags.DEFINE_enum("stage", "both", ("both", "teacher", "student"), "what to train")
-flags.DEFINE_string("teacher", None, "weights of a trained teacher, for --stage=student")
 flags.DEFINE_integer("brightness_steps", 0, "steps without occlusion and geometry", lower_bound=0)
 flags.DEFINE_integer("warmup", 500, "steps before the geometry counts", lower_bound=0)
 flags.DEFINE_float("lambda1", 0.1, "weight of the quadrilateral constraint", lower_bound=0.0)
@@ -55,11 +54,6 @@ VALIDATION_SEED = 20261  # training seeds are small numbers
 flags.register_validator(
     "network", lambda name: not name.startswith("selflow"), "--network sees three frames, not two"
 )
-flags.register_multi_flags_validator(
-    ["stage", "teacher"],
-    lambda given: given["stage"] != "student" or given["teacher"],
-    "--stage=student needs --teacher, the weights of a trained teacher",
-)
 
 
 def main():
@@ -69,13 +63,7 @@ def main():
         common.shrink_for_smoke()
         FLAGS.batch_size, FLAGS.warmup, FLAGS.validation_scenes = 1, 1, 0
         FLAGS.max_motion, FLAGS.max_disparity = 4.0, 6.0
-    teacher = common.make_network(FLAGS.teacher if FLAGS.stage == "student" else FLAGS.init)
-    if FLAGS.stage != "student":
-        (workdir / "teacher").mkdir(exist_ok=True)
-        common.finish(teacher, workdir / "teacher", train_teacher(teacher, workdir / "teacher"))
-    if FLAGS.stage != "teacher":
-        student = students.copy_of(teacher)
-        common.finish(student, workdir, train_student(student, teacher, workdir))
+    students.run_stages(workdir, train_teacher, train_student)
 
 
 def train_teacher(network, workdir):

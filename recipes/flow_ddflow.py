@@ -22,15 +22,9 @@ from recipes import common, flow_unsupervised, frames, students
 FLAGS = flags.FLAGS
 # Flags that the teacher's training does not depend on.
 STUDENT = ("stage", "teacher", "precompute", *students.FLAG_NAMES)
-flags.DEFINE_enum("stage", "both", ("both", "teacher", "student"), "what to train")
-flags.DEFINE_string("teacher", None, "weights of a trained teacher, for --stage=student")
+students.define_stage_flags()
 students.define_flags()
 flags.DEFINE_bool("precompute", False, "write the teacher's flow to files first")
-flags.register_multi_flags_validator(
-    ["stage", "teacher"],
-    lambda given: given["stage"] != "student" or given["teacher"],
-    "--stage=student needs --teacher, the weights of a trained teacher",
-)
 
 
 def main():
@@ -39,15 +33,11 @@ def main():
     if FLAGS.smoke:
         common.shrink_for_smoke()
     source = frames.open_pairs()
-    teacher = common.make_network(FLAGS.teacher if FLAGS.stage == "student" else FLAGS.init)
-    if FLAGS.stage != "student":
-        (workdir / "teacher").mkdir(exist_ok=True)
-        logs = flow_unsupervised.train_stages(teacher, source, workdir / "teacher", STUDENT)
-        common.finish(teacher, workdir / "teacher", logs)
-    if FLAGS.stage == "teacher":
-        return
-    student = students.copy_of(teacher)
-    common.finish(student, workdir, train_student(student, teacher, source, workdir))
+    students.run_stages(
+        workdir,
+        lambda network, folder: flow_unsupervised.train_stages(network, source, folder, STUDENT),
+        lambda student, teacher, folder: train_student(student, teacher, source, folder),
+    )
 
 
 def train_student(student, teacher, source, workdir, ignore=()):

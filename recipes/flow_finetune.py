@@ -1,11 +1,14 @@
 """Fine-tuning of a self-supervised network on ground truth, sparse or dense.
 
     python -m recipes.flow_finetune --data=kitti2015 --data_dir=data/kitti2015 \
-        --init=runs/selflow/network.weights.h5 --network=selflow --workdir=runs/kitti
+        --multi_view_dir=data/kitti2015_multiview --network=selflow \
+        --init=runs/selflow/network.weights.h5 --workdir=runs/kitti
     python -m recipes.flow_finetune --data=sintel --data_dir=data/sintel --standardise \
         --workdir=runs/sintel
     python -m recipes.flow_finetune --smoke --workdir=/tmp/finetune              # seconds
 
+A network of three frames sees the frame before the pair: Sintel's own, KITTI's from the multi-view
+extension (--multi_view_dir, or in --data_dir); FlyingChairs and scenes repeat the first.
 Endpoint error at full resolution, on known pixels, from --init (the shipped network by default).
 --standardise gives each image and channel mean 0 and variance 1, as the authors do here; the
 network keeps that in WORKDIR/network.keras (a .weights.h5 file cannot say it). Pictures and flow
@@ -26,6 +29,7 @@ DATA = ("scenes", "kitti2012", "kitti2015", "sintel", "chairs")
 common.define_training_flags(steps=20000, batch_size=4, learning_rate=1e-4, init="ddflow")
 flags.DEFINE_enum("data", "scenes", DATA, "labelled data; scenes are generated")
 flags.DEFINE_string("data_dir", None, "folder of the data, in its official layout")
+flags.DEFINE_string("multi_view_dir", None, "KITTI's multi-view extension, for three frames")
 flags.DEFINE_bool("standardise", False, "each image with mean 0 and variance 1")
 flags.DEFINE_bool("geometry", True, "random views, with exact flow; else crops and mirrors")
 flags.DEFINE_bool("colour", True, "random brightness, contrast and gamma")
@@ -105,6 +109,8 @@ def open_data(frames):
         )
         scenes = sorted({name.split("/")[1] for name in source.names})
         return split(source, lambda name: scenes.index(name.split("/")[1]) % 8 == 7)
+    if frames > 2:
+        options["multi_view"] = FLAGS.multi_view_dir
     if FLAGS.data == "kitti2012":
         source = datasets.KITTI2012(FLAGS.data_dir, **options)
         return split(source, lambda name: int(name[:6]) % 8 == 7)

@@ -21,8 +21,7 @@ from absl import flags
 from recipes import common, flow_unsupervised, frames, students
 
 FLAGS = flags.FLAGS
-flags.DEFINE_enum("stage", "both", ("both", "teacher", "student"), "what to train")
-flags.DEFINE_string("teacher", None, "weights of a trained teacher, for --stage=student")
+students.define_stage_flags()
 students.define_flags()
 students.define_noise_flags()
 flags.DEFINE_enum(
@@ -34,11 +33,6 @@ FLAGS.set_default("network", "selflow_small")
 FLAGS.set_default("frames", "5")
 FLAGS.set_default("init", None)
 FLAGS.set_default("brightness_steps", 2000)
-flags.register_multi_flags_validator(
-    ["stage", "teacher"],
-    lambda given: given["stage"] != "student" or given["teacher"],
-    "--stage=student needs --teacher, the weights of a trained teacher",
-)
 
 
 def main():
@@ -49,15 +43,11 @@ def main():
         # Fresh networks' flows there and back disagree everywhere: nothing would be visible.
         FLAGS.brightness_steps, FLAGS.occlusion = 0, False
     source = frames.open_pairs()
-    teacher = common.make_network(FLAGS.teacher if FLAGS.stage == "student" else FLAGS.init)
-    if FLAGS.stage != "student":
-        (workdir / "teacher").mkdir(exist_ok=True)
-        logs = flow_unsupervised.train_stages(teacher, source, workdir / "teacher", STUDENT)
-        common.finish(teacher, workdir / "teacher", logs)
-    if FLAGS.stage == "teacher":
-        return
-    student = students.copy_of(teacher)
-    common.finish(student, workdir, train_student(student, teacher, source, workdir))
+    students.run_stages(
+        workdir,
+        lambda network, folder: flow_unsupervised.train_stages(network, source, folder, STUDENT),
+        lambda student, teacher, folder: train_student(student, teacher, source, folder),
+    )
 
 
 def train_student(student, teacher, source, workdir):

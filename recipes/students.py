@@ -24,6 +24,36 @@ def define_flags():
     )
 
 
+def define_stage_flags():
+    """Flags of a teacher and, after it, its student: see `run_stages`."""
+    flags.DEFINE_enum("stage", "both", ("both", "teacher", "student"), "what to train")
+    flags.DEFINE_string("teacher", None, "weights of a trained teacher, for --stage=student")
+    flags.register_multi_flags_validator(
+        ["stage", "teacher"],
+        lambda given: given["stage"] != "student" or given["teacher"],
+        "--stage=student needs --teacher, the weights of a trained teacher",
+    )
+
+
+def run_stages(workdir, train_teacher, train_student):
+    """A teacher learns into WORKDIR/teacher, then a student that starts as it does into WORKDIR.
+
+    Args:
+        workdir: path.
+        train_teacher: function of (network, folder), in which the network learns in place, that
+            returns its last logs.
+        train_student: the same, of (student, teacher, folder).
+    """
+    teacher = common.make_network(FLAGS.teacher if FLAGS.stage == "student" else FLAGS.init)
+    if FLAGS.stage != "student":
+        folder = workdir / "teacher"
+        folder.mkdir(exist_ok=True)
+        common.finish(teacher, folder, train_teacher(teacher, folder))
+    if FLAGS.stage != "teacher":
+        student = copy_of(teacher)
+        common.finish(student, workdir, train_student(student, teacher, workdir))
+
+
 def define_noise_flags():
     """Flags of the noise in a student's target frame; the papers' numbers are not known."""
     kinds = ("superpixels", "rectangles", "none")

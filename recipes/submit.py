@@ -35,7 +35,7 @@ flags.DEFINE_enum("task", "flow", _BOTH, "what is predicted; disparity: KITTI on
 flags.DEFINE_string("data_dir", None, "root of the benchmark's tree")
 flags.DEFINE_string("multi_view_dir", None, "KITTI's multi-view extension, for three frames")
 flags.DEFINE_string("model", "ddflow", "a shipped network, a .keras or .weights.h5 file, ...")
-flags.DEFINE_string("network", None, "what a .weights.h5 file belongs to; default: found by shape")
+flags.DEFINE_enum("network", None, common.NETWORKS, "what a .weights.h5 file belongs to")
 flags.DEFINE_enum(
     "protocol", None, ("bilinear", "selflow"), "how pictures are sized for the network, see predict"
 )

@@ -126,6 +126,36 @@ def test_sintel_by_visibility_distance_and_speed(sintel):
     }
 
 
+def test_trees_without_strata_are_read_too(tmp_path):
+    """Middlebury, HD1K and FlyingThings3D, each of one pair."""
+    files = {
+        "middlebury": (
+            "other-data/A/frame10.png",
+            "other-data/A/frame11.png",
+            "other-gt-flow/A/flow10.flo",
+        ),
+        "hd1k": (
+            "hd1k_input/image_2/000000_0000.png",
+            "hd1k_input/image_2/000000_0001.png",
+            "hd1k_flow_gt/flow_occ/000000_0000.png",
+        ),
+        "things": (
+            "frames_cleanpass/TEST/A/0000/left/0006.png",
+            "frames_cleanpass/TEST/A/0000/left/0007.png",
+            "optical_flow/TEST/A/0000/into_future/left/OpticalFlowIntoFuture_0006_L.pfm",
+        ),
+    }
+    for name, (first, second, flow) in files.items():
+        for path, level in ((first, 10), (second, 20)):
+            grey(tmp_path / path, level)
+        (tmp_path / flow).parent.mkdir(parents=True)
+        write_flow(tmp_path / flow, TRUTH)
+        ((title, source),) = evaluation.open_benchmark(name, tmp_path).items()
+        results = {title: evaluation.measure(source, {"m": method}, distances=False)[0]}
+        assert results[title]["m"]["epe_all"] == pytest.approx(FAR * WRONG.mean())
+        assert evaluation.own_tables(results, {title: name}) == {}
+
+
 class Looking:
     """A network of three frames whose flow is the level of grey of the frames around the pair."""
 
