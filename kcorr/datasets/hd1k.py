@@ -38,10 +38,13 @@ class HD1K(Source):
             {
                 file.stem
                 for folder in (_IMAGES, _FLOWS)
-                for file in self._root.glob(f"{folder}/??????_????.png")
+                for file in self._root.glob(f"{folder}/{'[0-9]' * 6}_{'[0-9]' * 4}.png")
             }
         )
-        self._pairs = [(a, b) for a, b in pairwise(stems) if a[:6] == b[:6]]
+        # Where both folders have lost a frame its neighbours do not become a pair.
+        self._pairs = [
+            (a, b) for a, b in pairwise(stems) if a[:6] == b[:6] and int(b[7:]) == int(a[7:]) + 1
+        ]
         self.names = [first for first, _ in self._pairs]
         wanted = [f"{_IMAGES}/{stem}.png" for stem in stems or ["000000_0000"]]
         wanted += [f"{_FLOWS}/{name}.png" for name in self.names]

@@ -131,6 +131,12 @@ def test_hd1k_incomplete(hd1k, gone):
         HD1K(hd1k)
 
 
+def test_hd1k_pairs_no_neighbours_of_a_lost_frame(hd1k):
+    for folder in ("hd1k_input/image_2", "hd1k_flow_gt/flow_occ"):
+        (hd1k / folder / "000000_0001.png").unlink()
+    assert HD1K(hd1k).names == ["000007_0000"]
+
+
 def test_hd1k_refuses_a_flow_of_another_size(hd1k):
     image(hd1k / "hd1k_input/image_2/000000_0001.png", 1, (W, H + 1))
     with pytest.raises(FormatError, match=r"000000_0000.png: the files differ in size"):
