@@ -7,6 +7,10 @@ reaches the result, so that the training step can see it and skip the step.
 
 from kcorr.losses.distillation import distillation as distillation
 from kcorr.losses.distillation import distillation_mask as distillation_mask
+from kcorr.losses.landmarks import coordinate_alignment as coordinate_alignment
+from kcorr.losses.landmarks import pooled_diversity as pooled_diversity
+from kcorr.losses.landmarks import probability_alignment as probability_alignment
+from kcorr.losses.landmarks import quadratic_diversity as quadratic_diversity
 from kcorr.losses.photometric import census as census
 from kcorr.losses.photometric import photometric as photometric
 from kcorr.losses.robust import robust as robust

@@ -8,8 +8,12 @@ from kcorr.ops.compose import invert_points as invert_points
 from kcorr.ops.correlation import all_pairs_correlation as all_pairs_correlation
 from kcorr.ops.correlation import local_correlation as local_correlation
 from kcorr.ops.correlation import unit_length as unit_length
+from kcorr.ops.expected_distance import expected_distance as expected_distance
+from kcorr.ops.expected_distance import matching_log_loss as matching_log_loss
+from kcorr.ops.expected_distance import rotations as rotations
 from kcorr.ops.fusion import fuse_flows as fuse_flows
 from kcorr.ops.grid import pixel_grid as pixel_grid
+from kcorr.ops.lattice import cell_axis as cell_axis
 from kcorr.ops.lookup import CorrelationLookup as CorrelationLookup
 from kcorr.ops.occlusion import fb_occlusion as fb_occlusion
 from kcorr.ops.reduce import masked_mean as masked_mean

@@ -1,4 +1,6 @@
-"""One check of shapes for all ops: a message that names the tensors, instead of the backend's."""
+"""Shapes of arguments: one check for all ops, whose message names the tensors, and their sizes."""
+
+from keras import ops
 
 
 def check_shapes(function, **tensors):
@@ -19,3 +21,9 @@ def check_shapes(function, **tensors):
         expected = (f"{name} [{', '.join(axes.split())}]" for name, (_, axes) in tensors.items())
         found = (str(tuple(tensor.shape)) for tensor, _ in tensors.values())
         raise ValueError(f"{function} expects {' and '.join(expected)}, got {' and '.join(found)}")
+
+
+def sizes(tensor):
+    """The shape as a list: integers where they are known, scalar tensors elsewhere."""
+    dynamic = ops.shape(tensor)
+    return [dynamic[axis] if size is None else size for axis, size in enumerate(tensor.shape)]

@@ -100,11 +100,12 @@ def gather_in_rows(table, index):
     return ops.take_along_axis(table, index, axis=1)
 
 
-def matmul(first, second, transpose_first=False):
-    """Batched matrix product; the transposition is left to the kernel instead of being copied."""
+def matmul(first, second, transpose_first=False, transpose_second=False):
+    """Batched matrix product; a transposition is left to the kernel instead of being copied."""
     if TENSORFLOW:
-        return tf.matmul(first, second, transpose_a=transpose_first)
+        return tf.matmul(first, second, transpose_a=transpose_first, transpose_b=transpose_second)
     first = ops.swapaxes(first, -1, -2) if transpose_first else first
+    second = ops.swapaxes(second, -1, -2) if transpose_second else second
     return ops.matmul(first, second)
 
 
@@ -117,3 +118,53 @@ def custom_gradient(function):
     if TENSORFLOW:
         return tf.custom_gradient(function)
     return jax.custom_gradient(function)
+
+
+def scan(step, carry, rows, shapes):
+    """`carry, outputs = step(carry, row)` for each row of the tensors `rows`, one after the other.
+
+    Like `jax.lax.scan`, which `keras.ops.scan` is not under TensorFlow (3.15: what it stacks must
+    have the shape of what it carries).
+
+    Args:
+        step: takes the carry and a list of one row of each tensor, returns the next carry and a
+            list of outputs. It is never differentiated.
+        carry: a tensor, or () for none.
+        rows: tensors [k, ...] of one dtype.
+        shapes: of the outputs of one step, in integers or scalar tensors.
+
+    Returns:
+        The last carry and a list of the outputs [k, ...].
+    """
+    if not TENSORFLOW:
+        return jax.lax.scan(step, carry, rows)
+    count = rows[0].shape[0]
+    count = tf.shape(rows[0])[0] if count is None else count
+    known = [[side if isinstance(side, int) else None for side in shape] for shape in shapes]
+    stacks = [tf.TensorArray(rows[0].dtype, count, element_shape=shape) for shape in known]
+
+    def body(index, carry, stacks):
+        carry, outputs = step(carry, [row[index] for row in rows])
+        pairs = zip(stacks, outputs, strict=True)
+        return index + 1, carry, [stack.write(index, output) for stack, output in pairs]
+
+    # One at a time: two steps at once would be twice the memory.
+    _, carry, stacks = tf.while_loop(
+        lambda index, *_: index < count, body, (0, carry, stacks), parallel_iterations=1
+    )
+    return carry, [stack.stack() for stack in stacks]
+
+
+def each_example(function, tensors, shapes):
+    """`function(*rows)` of each example of the tensors [b, ...], its outputs stacked to [b, ...].
+
+    Under TensorFlow one example after the other, elsewhere all at once.
+
+    Args:
+        function: takes tensors without their batch axis, returns a list. Never differentiated.
+        tensors: of one dtype.
+        shapes: of the outputs for one example, see `scan`.
+    """
+    if not TENSORFLOW:
+        return jax.vmap(function)(*tensors)
+    return scan(lambda _, row: ((), function(*row)), (), tensors, shapes)[1]

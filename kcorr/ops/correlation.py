@@ -21,7 +21,7 @@ stored as [c, L], which the GEMM reads directly, where [L, c] would be rearrange
 
 from keras import ops
 
-from kcorr.ops._arguments import check_shapes
+from kcorr.ops._arguments import check_shapes, sizes
 from kcorr.ops._backend import custom_gradient, matmul
 from kcorr.ops.grid import geometry_dtype
 
@@ -99,8 +99,8 @@ def all_pairs_correlation(first, second, normalise="none"):
     check_shapes("all_pairs_correlation", first=(first, "b h w c"), second=(second, "b h2 w2 c"))
     dtype = geometry_dtype(first, second)
     first, second = _normalised(ops.cast(first, dtype), ops.cast(second, dtype), normalise)
-    batch, height, width, channels = _sizes(first)
-    _, height2, width2, _ = _sizes(second)
+    batch, height, width, channels = sizes(first)
+    _, height2, width2, _ = sizes(second)
     first = ops.reshape(first, [batch, height * width, channels])
     second = ops.reshape(second, [batch, height2 * width2, channels])
     volume = ops.matmul(first, ops.transpose(second, [0, 2, 1]))
@@ -147,11 +147,6 @@ def _spoilt(features, radius, dilation):
     return ops.cast(ops.where(hits > 0.5, float("nan"), 0.0), features.dtype)
 
 
-def _sizes(tensor):
-    dynamic = ops.shape(tensor)
-    return [s if s is not None else dynamic[i] for i, s in enumerate(tensor.shape)]
-
-
 class _Band:
     """The banded product of two feature maps, and its pullback.
 
@@ -164,7 +159,7 @@ class _Band:
         self.steps = 2 * radius + 1
         self.tile = max(tile, -(-2 * self.reach // 8) * 8)  # the overlap must fit in one tile
         self.length = self.tile + 2 * self.reach
-        self.batch, self.height, self.width, self.channels = _sizes(first)
+        self.batch, self.height, self.width, self.channels = sizes(first)
         self.tiles = (self.width + self.tile - 1) // self.tile
         self.group = self.batch * self.tiles
         self.count = self.height * self.group
