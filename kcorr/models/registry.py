@@ -5,6 +5,12 @@ from kcorr.models.ddflow import DDFlowNet
 from kcorr.models.flownet import CORRELATION_VARIANTS as FLOWNETC_VARIANTS
 from kcorr.models.flownet import VARIANTS as FLOWNETS_VARIANTS
 from kcorr.models.flownet import FlowNetC, FlowNetS
+from kcorr.models.hourglass import VARIANTS as HOURGLASS_VARIANTS
+from kcorr.models.hourglass import HourglassNet
+from kcorr.models.landmarks import VARIANTS as LANDMARK_VARIANTS
+from kcorr.models.landmarks import LandmarkNet
+from kcorr.models.object_frame import VARIANTS as OBJECT_FRAME_VARIANTS
+from kcorr.models.object_frame import ObjectFrameNet
 from kcorr.models.pwc import VARIANTS as PWC_VARIANTS
 from kcorr.models.pwc import PWCNet
 from kcorr.models.recurrent import VARIANTS as RECURRENT_VARIANTS
@@ -23,9 +29,23 @@ _FAMILIES = [
     (SpyNet, SPYNET_VARIANTS),
     (RecurrentFlowNet, RECURRENT_VARIANTS),
 ]
-NETWORKS = {
-    name: (network, config) for network, variants in _FAMILIES for name, config in variants.items()
-}
+_OBJECT_FAMILIES = [
+    (LandmarkNet, LANDMARK_VARIANTS),
+    (ObjectFrameNet, OBJECT_FRAME_VARIANTS),
+    (HourglassNet, HOURGLASS_VARIANTS),
+]
+
+
+def _by_name(families):
+    return {
+        name: (network, config)
+        for network, variants in families
+        for name, config in variants.items()
+    }
+
+
+NETWORKS = _by_name(_FAMILIES)  # two or more frames in, flow out
+OBJECT_NETWORKS = _by_name(_OBJECT_FAMILIES)  # one picture in, landmarks or labels out
 
 
 def build(name, **overrides):
@@ -33,7 +53,8 @@ def build(name, **overrides):
 
     Args:
         name: one of `NETWORKS`: "ddflow" and the three-frame "selflow" (the authors' networks),
-            "ddflow_small" and "selflow_small" (about a quarter of the work), ...
+            "ddflow_small" and "selflow_small" (about a quarter of the work), ...; or one of
+            `OBJECT_NETWORKS`: "landmarks", "object_frame", "hourglass", ...
         **overrides: constructor arguments that replace the variant's, for example `dtype`.
 
     Returns:
@@ -42,9 +63,10 @@ def build(name, **overrides):
     Raises:
         ValueError: the name is unknown; the message lists the known ones.
     """
-    if name not in NETWORKS:
-        raise ValueError(f"unknown network {name!r}; known are {', '.join(sorted(NETWORKS))}")
-    network, config = NETWORKS[name]
+    known = {**NETWORKS, **OBJECT_NETWORKS}
+    if name not in known:
+        raise ValueError(f"unknown network {name!r}; known are {', '.join(sorted(known))}")
+    network, config = known[name]
     model = network(**{**config, **overrides})
     model.build()
     return model

@@ -10,7 +10,8 @@ def call(network, images, **options):
     """`network(images, **options)` as numpy; under jax compiled, which there is faster than not."""
     if keras.backend.backend() == "jax":
         weights = [weight.value for weight in network.trainable_variables]
-        outputs = _compiled_call(network, tuple(options.items()))(weights, images)
+        fixed = [weight.value for weight in network.non_trainable_variables]
+        outputs = _compiled_call(network, tuple(options.items()))(weights, fixed, images)
     else:
         outputs = network(images, **options)
     return keras.tree.map_structure(lambda x: np.asarray(keras.ops.convert_to_numpy(x)), outputs)
@@ -20,7 +21,7 @@ def call(network, images, **options):
 def _compiled_call(network, options):
     import jax
 
-    return jax.jit(lambda w, x: network.stateless_call(w, [], x, **dict(options))[0])
+    return jax.jit(lambda w, f, x: network.stateless_call(w, f, x, **dict(options))[0])
 
 
 def weight_gradients(network, images, total, **options):
@@ -30,8 +31,9 @@ def weight_gradients(network, images, total, **options):
         import jax
 
         weights = [weight.value for weight in network.trainable_variables]
+        fixed = [weight.value for weight in network.non_trainable_variables]
         found = jax.jit(
-            jax.grad(lambda w: total(network.stateless_call(w, [], images, **options)[0]))
+            jax.grad(lambda w: total(network.stateless_call(w, fixed, images, **options)[0]))
         )(weights)
     else:
         import tensorflow as tf

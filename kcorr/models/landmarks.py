@@ -1,0 +1,100 @@
+"""Sparse landmarks: K heat maps and the points they stand for."""
+
+import keras
+from keras import ops
+
+from kcorr.models.blocks import convolution
+from kcorr.models.trunk import SIMPLE, Trunk, batch_normalisation, check_images, standardised
+from kcorr.ops import soft_argmax, spatial_softmax
+
+VARIANTS = {"landmarks": {}}
+
+
+@keras.saving.register_keras_serializable(package="kcorr")
+class LandmarkNet(keras.Model):
+    """Heat maps at half the size, a distribution over the picture each, and their mean points.
+
+    Args:
+        landmarks: how many; the paper has 10, 30 and 50 for faces, 8 for shoes.
+        last_activation: batch normalisation and ReLU after the last convolution, too. The paper's
+            text can be read so; a ReLU keeps a distribution from becoming sharp, so the default is
+            without.
+        kernels, widths, dilations, slope, normalised, initializer: of the trunk
+            (`kcorr.models.trunk.Trunk`). The sizes of the kernels are those of the same trunk in
+            the next paper; "Gaussian" initial weights of a deviation that is not given.
+
+    Call: `net({"image": [b, h, w, 3]}, training=False)`, RGB in [0, 1], any size from 16 x 16.
+        Returns a dict, all float32:
+        heatmaps: [b, h // 2, w // 2, k] logits.
+        probabilities: [b, h // 2, w // 2, k], each map sums to 1.
+        points: [b, k, 2], (x, y) in pixels of the picture: cell i has its centre at 2 i + 0.5.
+
+    Raises:
+        ValueError: no landmark, lists that do not fit, or no such images.
+
+    Source: Thewlis et al., ICCV 2017.
+    """
+
+    stride = 2
+
+    def __init__(
+        self,
+        landmarks=10,
+        last_activation=False,
+        kernels=SIMPLE[0],
+        widths=SIMPLE[1],
+        dilations=SIMPLE[2],
+        slope=0.0,
+        normalised=True,
+        initializer="glorot_normal",
+        name="landmarks",
+        **kwargs,
+    ):
+        super().__init__(name=name, **kwargs)
+        if landmarks < 1:
+            raise ValueError(f"expected at least 1 landmark, got {landmarks}")
+        # === Layers ===
+        self.trunk = Trunk(
+            kernels,
+            widths,
+            dilations,
+            slope,
+            normalised,
+            initializer,
+            dtype=self.dtype_policy,
+            name="trunk",
+        )
+        self.head = convolution(
+            landmarks, "head", kernel=1, initializer=initializer, dtype="float32"
+        )
+        self.head_norm = batch_normalisation("head_norm", "float32") if last_activation else None
+        # === Config ===
+        self.landmarks = landmarks
+        self.config = {
+            "landmarks": landmarks,
+            "last_activation": last_activation,
+            **self.trunk.config,
+        }
+
+    def build(self, input_shape=None):
+        """Creates all weights; they do not depend on the input's size."""
+        self.trunk.build((None, None, None, 3))
+        self.head.build((None, None, None, self.config["widths"][-1]))
+        if self.head_norm is not None:
+            self.head_norm.build((None, None, None, self.landmarks))
+        self.built = True
+
+    def call(self, inputs, training=False):
+        images = ops.convert_to_tensor(inputs["image"])
+        check_images(images)
+        features = self.trunk(standardised(images, self.compute_dtype), training=training)
+        heatmaps = self.head(features)
+        if self.head_norm is not None:
+            heatmaps = ops.relu(self.head_norm(heatmaps, training=training))
+        probabilities = spatial_softmax(heatmaps)
+        cells = soft_argmax(probabilities, normalised=True)
+        points = cells * float(self.stride) + (self.stride - 1) / 2
+        return {"heatmaps": heatmaps, "probabilities": probabilities, "points": points}
+
+    def get_config(self):
+        return {**super().get_config(), **self.config}
