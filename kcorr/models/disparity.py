@@ -60,8 +60,8 @@ def depth_of_disparity(disparity, focal, baseline, offset=0.0):
             (Middlebury's "doffs"); 0 where both are the same.
 
     Returns:
-        [...] in the baseline's unit, dtype of the disparity. Infinite where `disparity + offset` is
-        not positive, NaN where it is not finite.
+        [...] in the baseline's unit, dtype of the disparity (float64 for integers). Infinite where
+        `disparity + offset` is not positive, NaN where it is not finite.
 
     Raises:
         ValueError: `focal` or `baseline` is not a positive number, or `offset` not a number.
@@ -72,6 +72,8 @@ def depth_of_disparity(disparity, focal, baseline, offset=0.0):
     if not math.isfinite(offset):
         raise ValueError(f"offset is {offset!r}, expected a number of pixels")
     disparity = np.asarray(disparity)
+    if disparity.dtype.kind != "f":
+        disparity = disparity.astype("float64")
     shifted = disparity + disparity.dtype.type(offset)
     some = np.isfinite(shifted) & (shifted > 0)
     depth = np.where(np.isfinite(shifted), np.inf, np.nan).astype(disparity.dtype)

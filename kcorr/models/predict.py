@@ -1,5 +1,7 @@
 """Two pictures in, everything a user asks of them out: numpy in, numpy out."""
 
+import numbers
+
 import keras
 import numpy as np
 from keras import ops
@@ -76,7 +78,9 @@ class Predictor:
     """
 
     def __init__(self, network, backward=True, max_side=None, compiled=True, protocol=None):
-        if max_side is not None and (not isinstance(max_side, int) or max_side < SMALLEST):
+        if max_side is not None and not (
+            isinstance(max_side, numbers.Integral) and max_side >= SMALLEST
+        ):
             raise ValueError(f"max_side is {max_side!r}, expected a whole number from {SMALLEST}")
         if protocol not in PROTOCOLS:
             raise ValueError(

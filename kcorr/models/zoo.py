@@ -1,6 +1,7 @@
 """Networks that are ready to call: the ones that ship with kcorr, and files."""
 
 import inspect
+import json
 import zipfile
 from collections import Counter
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from kcorr.models.registry import NETWORKS, build
 _WEIGHTS = Path(__file__).parents[1] / "weights"
 _KINDS = "a .keras file, a .weights.h5 file or a SavedModel folder of `kcorr export`"
 _ENDPOINT = "serving_float"
+_ENDPOINT_OF_THREE = "three_frames"
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,14 @@ class SavedModelNetwork:
         directory: a folder with `saved_model.pb`, or one with version folders 1, 2, ... of which
             the highest is taken.
 
-    Call: `net({"image1": [b, h, w, 3], "image2": [b, h, w, 3]}, backward=False)` -> dict with
-        "flow" [b, h, w, 2] and, if `backward`, "flow_backward".
+    Attributes:
+        frames: 3 where the model card beside the SavedModel names the signature "three_frames",
+            else 2.
+
+    Call: `net({"image1": [b, h, w, 3], "image2": [b, h, w, 3]}, backward=False)`, images in [0, 1]
+        -> dict with "flow" [b, h, w, 2] and, if `backward`, "flow_backward". A network of three
+        frames takes "image0", and for the flow back "image3", as `SelFlowNet` does, and also gives
+        "flow_previous"; its signature is of 8-bit pictures, so that images are rounded to them.
 
     Raises:
         ValueError: the folder holds no SavedModel, or not one with kcorr's signatures.
@@ -100,25 +108,45 @@ class SavedModelNetwork:
     def __init__(self, directory):
         self.path = _newest_version(Path(directory))
         self.name = Path(directory).name
+        self.frames = 3 if _ENDPOINT_OF_THREE in _named_signatures(self.path) else 2
+        endpoint = _ENDPOINT_OF_THREE if self.frames == 3 else _ENDPOINT
         try:
-            self._layer = keras.layers.TFSMLayer(str(self.path), call_endpoint=_ENDPOINT)
+            self._layer = keras.layers.TFSMLayer(str(self.path), call_endpoint=endpoint)
         except Exception as error:  # TensorFlow raises what it likes for a damaged file
             raise ValueError(
-                f"{directory}: no SavedModel with the signature {_ENDPOINT!r} can be read from it "
+                f"{directory}: no SavedModel with the signature {endpoint!r} can be read from it "
                 f"({_first_line(error)}); expected {_allowed()}"
             ) from error
 
     def __call__(self, inputs, backward=False):
         first, second = inputs["image1"], inputs["image2"]
-        if not backward:
-            return {"flow": self._flow(first, second)}
+        names, returned = ("image1", "image2"), "flow"
+        passes = [(first, second), (second, first)]
+        if self.frames == 3:
+            names, returned = ("image0", *names), "flow_previous"
+            before, after = inputs.get("image0", first), inputs.get("image3", second)
+            passes = [(before, first, second), (first, second, after)]
         # Both directions as one batch: a signature has no flags.
-        flow = self._flow(ops.concatenate([first, second]), ops.concatenate([second, first]))
-        forward, back = ops.split(flow, 2, axis=0)
-        return {"flow": forward, "flow_backward": back}
+        passes = passes[: 1 + bool(backward)]
+        images = [self._pixels(ops.concatenate(same)) for same in zip(*passes, strict=True)]
+        outputs = self._layer(images[0], **dict(zip(names[1:], images[1:], strict=True)))
+        flows = {key: ops.split(flow, len(passes), axis=0) for key, flow in outputs.items()}
+        back = {"flow_backward": flows[returned][1]} if backward else {}
+        return {**{key: halves[0] for key, halves in flows.items()}, **back}
 
-    def _flow(self, image1, image2):
-        return self._layer(ops.cast(image1, "float32"), image2=ops.cast(image2, "float32"))["flow"]
+    def _pixels(self, image):
+        image = ops.cast(image, "float32")
+        if self.frames == 2:
+            return image
+        return ops.cast(ops.round(255.0 * ops.clip(image, 0.0, 1.0)), "uint8")
+
+
+def _named_signatures(path):
+    """The signatures by the model card; none where there is no card that can be read."""
+    try:
+        return json.loads((path / "model_card.json").read_text(encoding="utf-8"))["signatures"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _newest_version(directory):

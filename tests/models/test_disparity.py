@@ -57,6 +57,11 @@ def test_depth_by_hand():
     np.testing.assert_allclose(near, [20 / 3.5, np.inf, np.inf], rtol=1e-6)
 
 
+def test_whole_disparities_have_depths_with_fractions():
+    depth = depth_of_disparity(np.array([3, 0]), focal=100, baseline=0.2, offset=0.5)
+    np.testing.assert_allclose(depth, [20 / 3.5, 40])
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -137,7 +137,14 @@ def test_what_is_no_picture_is_refused(first, second, said):
         predict(Planted(), first, second)
 
 
-@pytest.mark.parametrize("max_side", [0, 15, 20.5, "20"])
+@pytest.mark.parametrize("whole", [np.int64, np.uint16, np.int32])
+def test_max_side_may_be_an_integer_of_numpy(pair, whole):
+    expected = predict(Planted(), *pair, max_side=20)
+    found = predict(Planted(), *pair, max_side=whole(20))
+    np.testing.assert_array_equal(found["flow"], expected["flow"])
+
+
+@pytest.mark.parametrize("max_side", [0, 15, 20.5, "20", np.float32(20), True])
 def test_a_bad_max_side_is_refused(max_side):
     with pytest.raises(ValueError, match="expected a whole number from 16"):
         Predictor(Planted(), max_side=max_side)

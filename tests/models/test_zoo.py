@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from kcorr.models import build, load, zoo
+from kcorr.models import SelFlowNet, build, load, zoo
 from kcorr.models.registry import NETWORKS
 
 
@@ -140,6 +140,20 @@ def test_code_in_a_file_is_not_run(tmp_path):
         load(tmp_path / "code.keras")
 
 
+@pytest.fixture(scope="module")
+def three_frames(tmp_path_factory):
+    """A network, its export loaded again, and four pictures of 8 bits."""
+    from kcorr.export import export_flow
+
+    network = SelFlowNet((4, 5, 6), (6,), (6,), radius=1, residual=True, border="zero")
+    network.build()
+    folder = tmp_path_factory.mktemp("three") / "net"
+    export_flow(network, folder)
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 1, 33, 50, 3))
+    images = {f"image{i}": np.float32(image) / 255 for i, image in enumerate(pixels)}
+    return network, load(folder), images
+
+
 @pytest.mark.tensorflow_only
 class TestSavedModel:
     """A folder is called like a network; each signature runs one direction."""
@@ -205,3 +219,44 @@ class TestSavedModel:
         tf.saved_model.save(tf.Module(), str(foreign))
         with pytest.raises(ValueError, match="no SavedModel with the signature 'serving_float'"):
             load(foreign)
+
+    @pytest.mark.parametrize("backward", [False, True])
+    def test_a_network_of_three_frames_sees_those_that_are_given(self, three_frames, backward):
+        network, served, images = three_frames
+        assert served.frames == 3
+        ends = ["image0", "image3"] if backward else ["image0"]
+        for left_out in ([], ends):
+            given = {key: image for key, image in images.items() if key not in left_out}
+            expected, found = (one(given, backward=backward) for one in (network, served))
+            keys = {"flow", "flow_previous", *(["flow_backward"] if backward else [])}
+            assert found.keys() == keys
+            for key in keys:
+                np.testing.assert_allclose(found[key], expected[key], atol=1e-4, err_msg=key)
+        some = served(images, backward=backward)
+        for key in (ends[-1], "image2"):  # it matters which they are
+            other = served({**images, key: images["image1"]}, backward=backward)
+            moved = "flow_backward" if key == "image3" else "flow"
+            assert np.abs(np.asarray(other[moved] - some[moved])).max() > 1e-3
+
+    def test_a_predictor_gives_it_the_frames_around_a_pair(self, three_frames):
+        from kcorr.models import Predictor, predict
+
+        network, served, images = three_frames
+        before, first, second, after = (image[0] for image in images.values())
+        expected = predict(network, first, second, image0=before, image3=after)
+        found = Predictor(served)(first, second, before, after)
+        for key in ("flow", "flow_previous", "flow_backward"):
+            np.testing.assert_allclose(found[key], expected[key], atol=1e-4, err_msg=key)
+        np.testing.assert_array_equal(found["occlusion"], expected["occlusion"])
+
+    def test_without_a_readable_card_it_is_one_of_two_frames(self, three_frames, tmp_path):
+        import shutil
+
+        _, served, images = three_frames
+        copy = shutil.copytree(served.path, tmp_path / "copy")
+        (copy / "model_card.json").write_text("{")
+        again = load(copy)
+        assert again.frames == 2
+        pair = {key: images[key] for key in ("image1", "image2")}
+        assert again(pair, backward=True).keys() == {"flow", "flow_backward"}
+        np.testing.assert_allclose(again(pair)["flow"], served(pair)["flow"], atol=1e-4)
