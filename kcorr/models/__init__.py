@@ -19,4 +19,6 @@ from kcorr.models.recurrent import RecurrentFlowNet as RecurrentFlowNet
 from kcorr.models.registry import build as build
 from kcorr.models.selflow import SelFlowNet as SelFlowNet
 from kcorr.models.spynet import SpyNet as SpyNet
+from kcorr.models.virtual_points import VirtualPoints as VirtualPoints
+from kcorr.models.virtual_points import fit_virtual_points as fit_virtual_points
 from kcorr.models.zoo import load as load
