@@ -147,3 +147,14 @@ def test_a_bad_model(refused, inputs, tmp_path, name, model):
     line = refused(COMMANDS[name][0], *inputs(name), "-o", tmp_path / "out", "--model", given)
     assert line.startswith(f"kcorr {COMMANDS[name][0]}: ") and model in line
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_out_of_memory_is_one_line(refused, network, inputs, tmp_path, monkeypatch, name):
+    def starve(self, *args, **kwargs):
+        raise MemoryError
+
+    monkeypatch.setattr(type(network(name)), "__call__", starve)
+    line = refused(COMMANDS[name][0], *inputs(name), "-o", tmp_path / "out")
+    assert "not enough memory" in line and "--max-side" in line
+    assert not (tmp_path / "out").exists()

@@ -137,16 +137,6 @@ def test_a_flow_that_does_not_fit_the_format(refused, planted, frames, tmp_path,
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_out_of_memory_is_one_line(refused, planted, frames, tmp_path, monkeypatch):
-    def starve(self, *args, **kwargs):
-        raise MemoryError
-
-    monkeypatch.setattr(type(planted), "__call__", starve)
-    line = refused("flow", *frames, "-o", tmp_path / "out")
-    assert "not enough memory" in line and "--max-side" in line
-    assert not (tmp_path / "out").exists()
-
-
 def test_a_full_disk_is_named(refused, planted, frames, tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")  # as from a write: without a name

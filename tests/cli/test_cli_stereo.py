@@ -135,13 +135,3 @@ def test_bad_options(refused, stereo, frames, tmp_path, options, said):
     line = refused("stereo", *frames, *options, "-o", tmp_path / "out")
     assert line.startswith(f"kcorr stereo: {said}")
     assert not (tmp_path / "out").exists() and stereo.seen == []
-
-
-def test_out_of_memory_is_one_line(refused, stereo, frames, tmp_path, monkeypatch):
-    def starve(self, *args, **kwargs):
-        raise MemoryError
-
-    monkeypatch.setattr(type(stereo), "__call__", starve)
-    line = refused("stereo", *frames, "-o", tmp_path / "out")
-    assert "not enough memory" in line and "--max-side" in line
-    assert not (tmp_path / "out").exists()
