@@ -10,11 +10,15 @@ from kcorr.objectives.fine_tuned import FineTunedFlow as FineTunedFlow
 from kcorr.objectives.flow import UnsupervisedFlow as UnsupervisedFlow
 from kcorr.objectives.flow2stereo import DistilledStereo as DistilledStereo
 from kcorr.objectives.flow2stereo import Flow2Stereo as Flow2Stereo
+from kcorr.objectives.landmarks import LandmarkObjective as LandmarkObjective
 from kcorr.objectives.logs import JsonLines as JsonLines
+from kcorr.objectives.object_frame import ObjectFrameObjective as ObjectFrameObjective
 from kcorr.objectives.objective import Objective as Objective
 from kcorr.objectives.pictures import Pictures as Pictures
 from kcorr.objectives.pictures import draw_batch as draw_batch
 from kcorr.objectives.progress import Progress as Progress
+from kcorr.objectives.published import TRAINING as TRAINING
+from kcorr.objectives.published import published_optimizer as published_optimizer
 from kcorr.objectives.schedules import constant as constant
 from kcorr.objectives.schedules import cosine as cosine
 from kcorr.objectives.schedules import piecewise as piecewise
