@@ -9,17 +9,22 @@ so that whatever else the machine does slows all of them, and their medians are 
 their results are checked against each other. Forms run as graphs (`tf.function`); "compiled" is
 XLA. Targets say how many times faster than the first form of its case a form has to be.
 
+Memory is measured in a process of its own for each form: how far its resident set rises while the
+form runs once, on top of what TensorFlow and the inputs take.
+
 The pipeline crops and mirrors frames of real videos as `recipes.flow_unsupervised` does, alone, and
 is compared with the batches a training step consumes: once from videos, which are decoded when they
 are opened and held in memory, once from JPEG files, which are decoded for each example.
 
-On two cores: about four minutes. Writes benchmark.json (everything, after each section) and
-metrics.json ({case: {form: median milliseconds}}).
+On two cores: about six minutes. Writes benchmark.json (everything, after each section) and
+metrics.json ({case: {form: median milliseconds, or megabytes}}).
 """
 
 import json
 import os
 import platform
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -29,7 +34,9 @@ from absl import flags
 from recipes import common, frames
 
 FLAGS = flags.FLAGS
-SECTIONS = ("correlation", "warp", "census", "networks", "training", "pipeline")
+SECTIONS = (
+    "correlation", "warp", "census", "expected_distance", "networks", "training", "pipeline",
+)  # fmt: skip
 flags.DEFINE_string("workdir", None, "where benchmark.json and metrics.json go", required=True)
 flags.DEFINE_list("sections", list(SECTIONS), f"of {', '.join(SECTIONS)}")
 flags.DEFINE_integer("repeats", 20, "times each form is run", lower_bound=1)
@@ -63,6 +70,8 @@ def main():
         else:
             cases = benchmark_cases.SECTIONS[section](FLAGS.smoke)
             rows = [row for case in cases for row in measure(case, FLAGS.repeats)]
+        if section == "expected_distance":
+            rows += measure_memory(f"{rows[-1]['case']}, memory")
         results[section] = rows
         common.show(table(section, rows))
         write(workdir, results)
@@ -115,6 +124,30 @@ def check_agreement(case, outputs):
             difference = float(np.abs(a - b).max() / np.abs(a).max())
             if not difference <= case.tolerance:
                 raise RuntimeError(f"{case.title}: {name} differs from {first} by {difference:.1e}")
+
+
+def measure_memory(title):
+    """Rows: megabytes of forward and backward of each form of `expected_distance`."""
+    from recipes.benchmark_cases import DISTANCE_FORMS, DISTANCE_MEMORY_TARGET
+
+    found = {}
+    for form in DISTANCE_FORMS:
+        call = f"main({form!r}, {FLAGS.threads}, {FLAGS.smoke})"
+        program = f"from recipes.benchmark_memory import main; {call}"
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        found[form] = float(done.stdout)
+    first, *_ = found.values()
+    return [
+        {
+            "case": title,
+            "form": form,
+            "megabytes": round(megabytes, 3),
+            "times_less": round(first / megabytes, 2),
+            "target": None if FLAGS.smoke or megabytes == first else DISTANCE_MEMORY_TARGET,
+        }
+        for form, megabytes in found.items()
+    ]
 
 
 def measure_pipeline():
@@ -183,18 +216,19 @@ def table(section, rows):
     from rich.table import Table
 
     shown = Table(title=section, title_justify="left")
-    for name in ("case", "form", "ms", "times faster", "target"):
+    for name in ("case", "form", "ms", "times better", "target"):
         shown.add_column(name, justify="left" if name in ("case", "form") else "right")
     previous = None
     for row in rows:
         if previous not in (None, row["case"]):
             shown.add_section()
-        reached = row["target"] is None or row["times_faster"] >= row["target"]
-        ratio = "" if row["times_faster"] is None else f"{row['times_faster']:.1f}"
+        better = row["times_less"] if "megabytes" in row else row["times_faster"]
+        reached = row["target"] is None or better >= row["target"]
+        ratio = "" if better is None else f"{better:.1f}"
         shown.add_row(
             "" if previous == row["case"] else row["case"],
             row["form"],
-            f"{row['milliseconds']:.2f}",
+            f"{row['megabytes']:.0f} MB" if "megabytes" in row else f"{row['milliseconds']:.2f}",
             ratio if reached else f"[red]{ratio} missed[/]",
             "" if row["target"] is None else f"{row['target']:g}",
         )
@@ -222,7 +256,8 @@ def write(workdir, results):
         temporary.write_text(json.dumps({"about": about, "sections": results}, indent=1))
     medians = {}
     for row in (row for rows in results.values() for row in rows):
-        medians.setdefault(row["case"], {})[row["form"]] = row["milliseconds"]
+        value = row["megabytes"] if "megabytes" in row else row["milliseconds"]
+        medians.setdefault(row["case"], {})[row["form"]] = value
     common.write_metrics(workdir, medians)
 
 

@@ -36,19 +36,22 @@ def graph(function, *inputs, compiled=False):
     return lambda: traced(*inputs)
 
 
-def with_gradients(function, upstream):
-    """`function` and its gradients: (output, *gradients), so that neither is pruned."""
+def with_gradients(function, upstream=None, watched=None):
+    """`function` and its gradients: (output, *gradients), so that neither is pruned.
+
+    The gradients are those of the first `watched` inputs; None is all.
+    """
 
     def both(*inputs):
         with tf.GradientTape() as tape:
-            tape.watch(inputs)
+            tape.watch(inputs[:watched])
             output = function(*inputs)
-        return output, *tape.gradient(output, inputs, output_gradients=upstream)
+        return output, *tape.gradient(output, inputs[:watched], output_gradients=upstream)
 
     return both
 
 
-def forward_and_backward(title, forms, inputs, targets, tolerance, compiled=()):
+def forward_and_backward(title, forms, inputs, targets, tolerance, compiled=(), watched=None):
     """Two cases: `forms` {name: function} on `inputs`, without and with gradients.
 
     Args:
@@ -58,6 +61,7 @@ def forward_and_backward(title, forms, inputs, targets, tolerance, compiled=()):
         targets: ({name: ratio} of the forward case, {name: ratio} of the case with gradients).
         tolerance: see `Case`.
         compiled: names of the forms that XLA compiles.
+        watched: see `with_gradients`.
     """
     upstream = tf.random.stateless_normal(tf.shape(next(iter(forms.values()))(*inputs)), [3, 3])
 
@@ -69,7 +73,9 @@ def forward_and_backward(title, forms, inputs, targets, tolerance, compiled=()):
         return Case(f"{title} {kind}", made, target, tolerance)
 
     yield case("forward", lambda form: form, targets[0])
-    yield case("forward + backward", lambda form: with_gradients(form, upstream), targets[1])
+    yield case(
+        "forward + backward", lambda form: with_gradients(form, upstream, watched), targets[1]
+    )
 
 
 # === Cost volume ===
@@ -168,6 +174,53 @@ def census(smoke):
     yield from forward_and_backward(f"census distance {times(size)}", forms, inputs, ({}, {}), 1e-3)
 
 
+# === Expected distance ===
+
+
+def all_pairs_distance(first, second, grid):
+    """The usual form: correlations and distances of all pairs, softmax, product, sum; power 0.5.
+
+    The distances are roots of roots of sums of two squares. Written as `norm(difference) ** 0.5`
+    they would take several times longer, and twice the memory.
+    """
+    batch, height, width, channels = first.shape
+    first, second = (tf.reshape(x, [batch, height * width, channels]) for x in (first, second))
+    share = tf.nn.softmax(tf.matmul(first, second, transpose_b=True))
+    cells = tf.reshape(2 * ops.pixel_grid(height, width) + 0.5, [height * width, 2])
+    # With stride 2 the middle of a cell is the mean of its four pixels.
+    places = tf.reshape(tf.nn.avg_pool2d(grid, 2, 2, "VALID"), [batch, height * width, 1, 2])
+    across = tf.square(places[..., 0] - cells[:, 0])
+    down = tf.square(places[..., 1] - cells[:, 1])
+    distance = tf.sqrt(tf.sqrt(across + down))
+    return tf.reduce_mean(tf.reduce_sum(share * distance, axis=-1), axis=-1)
+
+
+DISTANCE_FORMS = {"all pairs": all_pairs_distance, "kcorr": ops.expected_distance}
+DISTANCE_MEMORY_TARGET = 10
+
+
+def distance_inputs(smoke):
+    """Features of both views and the grid, stride 2."""
+    batch, side, channels = (2, 8, 8) if smoke else (16, 48, 64)
+    size = (batch, side, side, channels)
+    features = [tf.random.stateless_normal(size, [seed, 0], stddev=0.3) for seed in (9, 10)]
+    picture = (batch, 2 * side, 2 * side)
+    return [*features, ops.pixel_grid(*picture[1:]) + flow_inside(picture)]
+
+
+def expected_distance(smoke):
+    """Cases of `expected_distance`; what it is for, its memory, is measured in another process."""
+    inputs = distance_inputs(smoke)
+    yield from forward_and_backward(
+        f"expected distance {times(inputs[0].shape)}",
+        DISTANCE_FORMS,
+        inputs,
+        ({"kcorr": 1}, {"kcorr": 1}),
+        1e-4,
+        watched=2,
+    )
+
+
 # === Networks and training steps ===
 
 
@@ -239,6 +292,7 @@ SECTIONS = {
     "correlation": correlation,
     "warp": warp,
     "census": census,
+    "expected_distance": expected_distance,
     "networks": networks,
     "training": training,
 }
