@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from _calls import call, weight_gradients
+from _contract import KEYS, assert_close, pictures, swapped
 from keras import ops
 
 from kcorr.models import DDFlowNet, build
@@ -16,7 +17,6 @@ TINY = {
     "context_widths": (8, 7, 6),
     "radius": 2,
 }
-KEYS = {"flow", "flow_pyramid", "features"}
 
 
 def tiny(**options):
@@ -32,20 +32,8 @@ def network():
     return tiny()
 
 
-def pictures(height, width, batch=1, seed=0):
-    random = np.random.default_rng(seed)
-    shape = (batch, height, width, 3)
-    return {name: random.random(shape, "float32") for name in ("image1", "image2")}
-
-
 def ceil_sizes(height, width, levels):
     return [(-(-height // 2**level), -(-width // 2**level)) for level in levels]
-
-
-def assert_close(found, expected, **tolerance):
-    keras.tree.map_structure(
-        lambda a, b: np.testing.assert_allclose(a, b, **tolerance), found, expected
-    )
 
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 33), (375, 124)])
@@ -66,7 +54,7 @@ def test_backward_is_the_call_with_swapped_images(variant):
     network, images = tiny(**variant), pictures(49, 70)
     both = call(network, images, backward=True)
     there = call(network, images)
-    back = call(network, {"image1": images["image2"], "image2": images["image1"]})
+    back = call(network, swapped(images))
     assert both.keys() == KEYS | {"flow_backward", "flow_backward_pyramid"}
     assert_close({name: both[name] for name in KEYS}, there, rtol=1e-4, atol=1e-5)
     assert_close(both["flow_backward"], back["flow"], rtol=1e-4, atol=1e-5)

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 from _calls import call, weight_gradients
+from _contract import KEYS, assert_close, pictures, swapped
 from keras import ops
 
 from kcorr.models import RecurrentFlowNet, build
@@ -43,7 +44,6 @@ FULL = {
     "features_norm": "none",
     "shared_context": False,
 }
-KEYS = {"flow", "flow_pyramid", "features"}
 
 
 def tiny(**options):
@@ -57,18 +57,6 @@ def tiny(**options):
 def network():
     """For tests that leave it as it is."""
     return tiny()
-
-
-def pictures(height, width, batch=1, seed=0):
-    random = np.random.default_rng(seed)
-    shape = (batch, height, width, 3)
-    return {name: random.random(shape, "float32") for name in ("image1", "image2")}
-
-
-def assert_close(found, expected, **tolerance):
-    keras.tree.map_structure(
-        lambda a, b: np.testing.assert_allclose(a, b, **tolerance), found, expected
-    )
 
 
 @pytest.mark.parametrize("size, grid", [((64, 80), (8, 10)), ((67, 90), (9, 12))])
@@ -90,7 +78,7 @@ def test_backward_is_the_call_with_swapped_images(options):
     network, images = tiny(**options), pictures(64, 72)
     both = call(network, images, backward=True, sequence=True)
     there = call(network, images, sequence=True)
-    back = call(network, {"image1": images["image2"], "image2": images["image1"]}, sequence=True)
+    back = call(network, swapped(images), sequence=True)
     forward = KEYS | {"flow_sequence"}
     backward = {"flow_backward", "flow_backward_pyramid", "flow_backward_sequence"}
     assert both.keys() == forward | backward
@@ -285,6 +273,10 @@ def test_learns_a_planted_shift():
     objective.fit(data, epochs=1, verbose=0, shuffle=False)
     error = np.linalg.norm(call(network, batch)["flow"] - batch["flow"], axis=-1)
     assert error.mean() < 1.0  # standing still: 6.7
+
+
+def test_the_number_of_iterations_may_be_an_integer_of_numpy():
+    assert type(tiny(iterations=np.int32(3)).get_config()["iterations"]) is int
 
 
 @pytest.mark.parametrize("iterations", [0, -1, 2.0])
