@@ -160,8 +160,14 @@ def write_metrics(workdir, metrics):
         temporary.write_text(json.dumps(metrics, indent=1))
 
 
-def shrink_for_smoke():
-    """Makes the run so small that it takes seconds; it starts from nothing."""
+def shrink_for_smoke(network=None):
+    """Makes the run so small that it takes seconds; it starts from nothing.
+
+    Nearly all of a smoke run is tracing: where several objectives are, `network`, one of fewer
+    operations than the default, learns unless --network says otherwise.
+    """
+    if network and not FLAGS["network"].present:
+        FLAGS.network = network
     FLAGS.steps, FLAGS.epoch_steps, FLAGS.batch_size = 4, 2, 2
     FLAGS.size, FLAGS.init, FLAGS.progress = "64x96", None, False
 

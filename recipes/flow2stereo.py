@@ -60,7 +60,7 @@ def main():
     """Trains; writes WORKDIR/teacher/network.weights.h5 and WORKDIR/network.weights.h5."""
     workdir = common.open_workdir()
     if FLAGS.smoke:
-        common.shrink_for_smoke()
+        common.shrink_for_smoke("spynet_small")
         FLAGS.batch_size, FLAGS.warmup, FLAGS.validation_scenes = 1, 1, 0
         FLAGS.max_motion, FLAGS.max_disparity = 4.0, 6.0
     students.run_stages(workdir, train_teacher, train_student)

@@ -55,7 +55,7 @@ def main():
     """Trains; writes network.weights.h5 into each stage's folder and the last into WORKDIR."""
     workdir = common.open_workdir()
     if FLAGS.smoke:
-        common.shrink_for_smoke()
+        common.shrink_for_smoke("spynet_small")
         FLAGS.ensemble, FLAGS.agreement = min(FLAGS.ensemble, 1), None
     source = frames.open_pairs()
     members = [common.make_network(path) for path in FLAGS.members]
