@@ -8,10 +8,13 @@ pixels, masks float32 `[h, w, 1]`.
 from kcorr.datasets._windows import windows
 from kcorr.datasets.any_source import open_source
 from kcorr.datasets.arms import ArticulatedArm, NFoldObject, TwoArms
+from kcorr.datasets.celeba import CelebA
 from kcorr.datasets.chairs import FlyingChairs
+from kcorr.datasets.crops import crop_square
 from kcorr.datasets.cuts import CutFinder, find_cuts
 from kcorr.datasets.deformable_faces import DeformableFaces
 from kcorr.datasets.demo import demo_images, demo_videos, grove3, orl_faces
+from kcorr.datasets.face_crops import AFLW, CatHeads, Faces300W
 from kcorr.datasets.folders import FrameFolder
 from kcorr.datasets.generated_objects import GeneratedObjects
 from kcorr.datasets.hd1k import HD1K
@@ -19,6 +22,7 @@ from kcorr.datasets.kitti import KITTI2012, KITTI2015, KITTIMultiView
 from kcorr.datasets.middlebury import Middlebury
 from kcorr.datasets.motorcycle import Motorcycle
 from kcorr.datasets.natural import natural_key
+from kcorr.datasets.orl import ORLFaces
 from kcorr.datasets.point_folder import PointFolder, write_objects
 from kcorr.datasets.scenes import Scenes
 from kcorr.datasets.sintel import Sintel
@@ -45,6 +49,7 @@ from kcorr.datasets.things import FlyingThings3D
 from kcorr.datasets.video import VideoFrames, video_pairs
 
 __all__ = [
+    "AFLW",
     "HD1K",
     "KITTI2012",
     "KITTI2015",
@@ -52,9 +57,12 @@ __all__ = [
     "SINTEL_FRAMES",
     "SINTEL_TEST_SCENES",
     "ArticulatedArm",
+    "CatHeads",
+    "CelebA",
     "Concat",
     "CutFinder",
     "DeformableFaces",
+    "Faces300W",
     "FlyingChairs",
     "FlyingThings3D",
     "FrameFolder",
@@ -63,6 +71,7 @@ __all__ = [
     "Middlebury",
     "Motorcycle",
     "NFoldObject",
+    "ORLFaces",
     "Pairs",
     "PointFolder",
     "RotatingSphere",
@@ -78,6 +87,7 @@ __all__ = [
     "Windows",
     "chairs_split",
     "check_submission",
+    "crop_square",
     "demo_images",
     "demo_videos",
     "find_cuts",
