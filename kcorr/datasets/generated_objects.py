@@ -1,6 +1,5 @@
 """What the generated objects have in common: sequences of frames, and pairs with exact truth."""
 
-import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,6 +7,8 @@ import numpy as np
 from kcorr import schema
 from kcorr.datasets._placed import BACKGROUND, pixel_points, render, seen
 from kcorr.datasets.source import Source, checked_index
+
+_KEPT = 4096  # sequences
 
 
 class GeneratedObjects(Source):
@@ -88,8 +89,7 @@ class GeneratedObjects(Source):
         steps = 0 if across else stride
         suffix = "+across" if across else f"+{stride}"
         self.names = _Names(self, frames - steps, suffix)
-        # Objects are small (angles, colours), frames are not kept.
-        self._object = functools.lru_cache(maxsize=4096)(self._draw)
+        self._drawn = {}
 
     def frame(self, sequence, time):
         """The `PlacedFrame` of a time, from which the ground truth between any two follows."""
@@ -138,6 +138,15 @@ class GeneratedObjects(Source):
 
     def _rng(self, *what):
         return np.random.default_rng([self.seed, *what])
+
+    def _object(self, sequence):
+        """What `_draw` returns, kept: it is small (angles, colours), unlike frames."""
+        drawn = self._drawn.get(sequence)  # once only: another thread may clear what is kept
+        if drawn is None:
+            if len(self._drawn) >= _KEPT:
+                self._drawn.clear()
+            drawn = self._drawn[sequence] = self._draw(sequence)
+        return drawn
 
     def _draw(self, sequence):
         """Everything random about a sequence."""

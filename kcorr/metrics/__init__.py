@@ -32,6 +32,9 @@ from kcorr.metrics.points import point_errors as point_errors
 from kcorr.metrics.regression import LandmarkRegression as LandmarkRegression
 from kcorr.metrics.regression import few_shot as few_shot
 from kcorr.metrics.regression import fit_point_vectors as fit_point_vectors
+from kcorr.metrics.symmetry import axis_angles as axis_angles
+from kcorr.metrics.symmetry import errors_up_to_symmetry as errors_up_to_symmetry
+from kcorr.metrics.symmetry import powers_of as powers_of
 
 _KERAS = {
     "DisparityOutliers": "trackers",

@@ -1,5 +1,7 @@
 """Generated objects: exact flow, visibility and symmetry; pure functions of (seed, index)."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from kcorr.datasets import (
     NFoldObject,
     RotatingSphere,
     TwoArms,
+    generated_objects,
 )
 from kcorr.datasets._placed import pixel_points, seen
 
@@ -87,6 +90,18 @@ def test_records_are_pure_functions_of_seed_and_index(name):
     picture = there.pictures[3]
     np.testing.assert_array_equal(picture["image1"], forward[0]["image2"])
     np.testing.assert_array_equal(picture["points1"], forward[0]["points2"])
+
+
+@every
+def test_a_source_can_be_sent_to_another_process_and_forgets_without_harm(name, monkeypatch):
+    monkeypatch.setattr(generated_objects, "_KEPT", 1)
+    source = make(name, size=(32, 32))
+    first = source[0]["points2"]
+    sent = pickle.loads(pickle.dumps(source))
+    for index in (6, 0):
+        np.testing.assert_array_equal(sent[index]["points2"], source[index]["points2"])
+    np.testing.assert_array_equal(source[0]["points2"], first)
+    assert len(source._drawn) == 1
 
 
 @every
