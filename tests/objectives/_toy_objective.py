@@ -11,7 +11,7 @@ from kcorr.objectives import Objective
 class Toy(Objective):
     """Learns y from x; `size` is a second term, so that there are weights to choose.
 
-    `spread` is watched: large, so that it would show in any loss that it entered.
+    `spread` is watched: no part of the loss, and as large as what is.
     """
 
     term_names = ("fit", "size")
@@ -23,7 +23,7 @@ class Toy(Objective):
         return {
             "fit": ops.mean(ops.square(y - batch["y"]), axis=-1),
             "size": ops.mean(ops.abs(y), axis=-1),
-            "spread": 100.0 * ops.max(ops.abs(y), axis=-1),
+            "spread": ops.max(ops.abs(y), axis=-1),
         }
 
     def observe(self, batch):
