@@ -14,7 +14,7 @@ from kcorr.datasets.crops import crop_square
 from kcorr.datasets.cuts import CutFinder, find_cuts
 from kcorr.datasets.deformable_faces import DeformableFaces
 from kcorr.datasets.demo import demo_images, demo_videos, grove3, orl_faces
-from kcorr.datasets.face_crops import AFLW, CatHeads, Faces300W
+from kcorr.datasets.face_crops import AFLW, AFLWRecropped, CatHeads, Faces300W
 from kcorr.datasets.folders import FrameFolder
 from kcorr.datasets.generated_objects import GeneratedObjects
 from kcorr.datasets.hd1k import HD1K
@@ -56,6 +56,7 @@ __all__ = [
     "SELFLOW_VALIDATION",
     "SINTEL_FRAMES",
     "SINTEL_TEST_SCENES",
+    "AFLWRecropped",
     "ArticulatedArm",
     "CatHeads",
     "CelebA",

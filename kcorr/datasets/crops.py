@@ -23,7 +23,8 @@ def crop_square(image, corner, side, size=None, points=None, scaling="centre"):
         image: uint8 [h, w, 3].
         corner: (x, y) of the square's top left corner, where a pixel covers x to x + 1 and y to
             y + 1: (0, 0) is the picture's own corner. Need not be whole.
-        side: of the square, in pixels of the picture.
+        side: of the square, in pixels of the picture; or (width, height) of a rectangle that is
+            stretched to a square.
         size: side of the result; None keeps `side`, which must then be whole.
         points: [n, 2] pixels, (0, 0) at the centre of the top left pixel.
         scaling: "centre" moves points as the coordinate law wants, x' = (x + 1/2) s - 1/2;
@@ -35,30 +36,30 @@ def crop_square(image, corner, side, size=None, points=None, scaling="centre"):
     Raises:
         ValueError: a side or size below 1, or an unknown scaling.
     """
-    size = side if size is None else size
-    check_crop(size, scaling)
-    if side <= 0:
+    check_crop(side if size is None else size, scaling)
+    size = int(side if size is None else size)
+    sides = np.broadcast_to(np.asarray(side, float), 2)
+    if not (sides > 0).all():
         raise ValueError(f"a square needs a side above 0, got {side}")
-    size = int(size)
     left, top = float(corner[0]), float(corner[1])
     height, width = image.shape[:2]
     before = max(0, int(np.ceil(-left))), max(0, int(np.ceil(-top)))
     after = (
-        max(0, int(np.ceil(left + side - width))),
-        max(0, int(np.ceil(top + side - height))),
+        max(0, int(np.ceil(left + sides[0] - width))),
+        max(0, int(np.ceil(top + sides[1] - height))),
     )
     if any((*before, *after)):
         # A square far outside would pad without end: the crop is then all border.
-        if max(*before, *after) > 100 * max(height, width, side):
+        if max(*before, *after) > 100 * max(height, width, *sides):
             raise ValueError(f"a square at {left:.0f}, {top:.0f} lies far outside the picture")
         pads = ((before[1], after[1]), (before[0], after[0]), (0, 0))
         image = np.pad(image, pads, mode="edge")
     x, y = left + before[0], top + before[1]
-    box = (x, y, min(x + side, image.shape[1]), min(y + side, image.shape[0]))
+    box = (x, y, min(x + sides[0], image.shape[1]), min(y + sides[1], image.shape[0]))
     resized = Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR, box=box)
     if points is None:
         return np.asarray(resized), None
-    scale = size / side
+    scale = size / sides
     half = 0.5 if scaling == "centre" else 0.0
     moved = (np.asarray(points, "float64") - [left, top] + half) * scale - half
     return np.asarray(resized), moved.astype(np.float32)

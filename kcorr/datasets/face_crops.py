@@ -58,7 +58,7 @@ class AFLW(_Faces):
     """AFLW with five key points, in the 150x150 crops of the MTFL release ("AFLW_M").
 
     The papers know three crops of AFLW, whose numbers cannot be compared; this is the one of the
-    test set of TCDCN. Coordinates in the files count from 1.
+    test set of TCDCN, `AFLWRecropped` another one. Coordinates in the files count from 1.
 
     Args:
         root: the folder that holds aflw_cropped and MTFL.
@@ -141,6 +141,78 @@ def _testing_list(path):
             raise FormatError(path, f"line {number} is not that of a face") from None
         rows.append((words[0].replace("\\", "/"), points))
     return rows
+
+
+LAYOUT_RECROPPED = """
+aflw_release-2/
+  output/0001.png ...            the pictures, of any size
+  aflw_train_images.txt          10122 names, one a line
+  aflw_train_keypoints.mat       gt [n, 5, 2], (y, x) in pixels, and hw [n, 2], the sizes
+  aflw_test_images.txt  aflw_test_keypoints.mat      2991
+"""
+ORIGIN_RECROPPED = "http://files.ytzhang.net/lmdis-rep/release-v1/aflw/aflw_data.tar.gz"
+
+
+class AFLWRecropped(_Faces):
+    """AFLW with five key points, in the crops of structural representations ("AFLW_R").
+
+    Each picture is stretched to a square, as in the papers' code.
+
+    Args:
+        root: the folder that holds output and the lists.
+        split: "train" (10,122) or "test" (2,991).
+        size: side of the pictures.
+        scaling: of the key points, see `crop_square`.
+
+    Attributes:
+        point_names, eyes: names of the points, and the indices of the two eyes.
+
+    Records: image1, points1, visible (all 1). Names are the files'.
+
+    Raises:
+        ValueError: unknown split or scaling.
+        ImportError: scipy, which reads .mat files, is not installed.
+        FileNotFoundError: files are missing; the message shows the expected tree and the source.
+        kcorr.io.FormatError: lists that do not fit.
+
+    Source: Köstinger et al., ICCV Workshops 2011; Zhang et al., CVPR 2018; layout from the released
+    code of Thewlis et al., ICCV 2019 (DVE).
+    """
+
+    def __init__(self, root, split="train", size=100, *, scaling="centre"):
+        if split not in ("train", "test"):
+            raise ValueError(f"split is {split!r}, expected 'train' or 'test'")
+        super().__init__(size, scaling)
+        lists = [f"aflw_{split}_images.txt", f"aflw_{split}_keypoints.mat"]
+        gone = absent(root, lists)
+        if gone:
+            raise missing_tree(root, gone, LAYOUT_RECROPPED, ORIGIN_RECROPPED)
+        self.names = Path(root, lists[0]).read_text().split()
+        points = _mat(Path(root, lists[1]), "gt")
+        if points.shape != (len(self.names), 5, 2):
+            raise FormatError(
+                Path(root, lists[1]), f"gt is {list(points.shape)}", f"[{len(self.names)}, 5, 2]"
+            )
+        self._points = points[..., ::-1]
+        self._files = [Path(root, "output", name) for name in self.names]
+        gone = absent(root, [f"output/{name}" for name in self.names])
+        if gone:
+            raise missing_tree(root, gone, LAYOUT_RECROPPED, ORIGIN_RECROPPED)
+
+    def _square(self, index, image, points):
+        return (0, 0), image.shape[1::-1]
+
+
+def _mat(path, name):
+    try:
+        from scipy.io import loadmat
+        from scipy.io.matlab import MatReadError
+    except ImportError as error:
+        raise ImportError(f"{path}: .mat files are read by scipy: pip install scipy") from error
+    try:
+        return np.asarray(loadmat(path)[name], float)
+    except (KeyError, TypeError, ValueError, NotImplementedError, MatReadError) as error:
+        raise FormatError(path, f"has no array {name!r} that can be read") from error
 
 
 LAYOUT_300W = """

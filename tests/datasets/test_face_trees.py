@@ -3,8 +3,17 @@
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import savemat
 
-from kcorr.datasets import AFLW, CatHeads, CelebA, Faces300W, ORLFaces, crop_square
+from kcorr.datasets import (
+    AFLW,
+    AFLWRecropped,
+    CatHeads,
+    CelebA,
+    Faces300W,
+    ORLFaces,
+    crop_square,
+)
 from kcorr.io import FormatError
 
 
@@ -215,6 +224,31 @@ def test_aflw_lists_that_cannot_be_understood(aflw):
         AFLW(aflw, "test")
 
 
+def test_aflw_recropped_is_stretched(tmp_path):
+    sizes = ((150, 120), (90, 140))
+    places = [AFLW_POINTS, AFLW_POINTS * 0.8]
+    for k, (size, points) in enumerate(zip(sizes, places, strict=True)):
+        dotted(tmp_path / f"output/{k}.png", size, points)
+    (tmp_path / "aflw_train_images.txt").write_text("0.png\n1.png\n")
+    marks = {"gt": np.array(places)[..., ::-1], "hw": np.array(sizes)[:, ::-1]}
+    savemat(tmp_path / "aflw_train_keypoints.mat", marks)
+    source = AFLWRecropped(tmp_path)
+    assert source.names == ["0.png", "1.png"]
+    for record, size, points in zip(source, sizes, places, strict=True):
+        check(record, 100)
+        truth = (points + 0.5) * 100 / np.array(size) - 0.5
+        np.testing.assert_allclose(record["points1"], truth, atol=1e-4)
+    (tmp_path / "aflw_train_images.txt").write_text("0.png\n")
+    with pytest.raises(FormatError, match=r"gt is \[2, 5, 2\]; expected \[1, 5, 2\]"):
+        AFLWRecropped(tmp_path)
+    savemat(tmp_path / "aflw_train_keypoints.mat", {"hw": marks["hw"]})
+    with pytest.raises(FormatError, match="has no array 'gt'"):
+        AFLWRecropped(tmp_path)
+    (tmp_path / "aflw_train_keypoints.mat").write_bytes(b"no such format")
+    with pytest.raises(FormatError, match="has no array 'gt' that can be read"):
+        AFLWRecropped(tmp_path)
+
+
 # === 300-W ===
 
 
@@ -299,7 +333,7 @@ def test_cats(cats):
 # === all ===
 
 
-@pytest.mark.parametrize("make", [CelebA, AFLW, Faces300W, CatHeads])
+@pytest.mark.parametrize("make", [CelebA, AFLW, AFLWRecropped, Faces300W, CatHeads])
 def test_a_missing_tree_shows_the_expected_one_and_its_source(tmp_path, make):
     with pytest.raises(FileNotFoundError) as caught:
         make(tmp_path / "nowhere")
@@ -308,7 +342,7 @@ def test_a_missing_tree_shows_the_expected_one_and_its_source(tmp_path, make):
     assert "\nfrom: http" in message
 
 
-@pytest.mark.parametrize("make", [CelebA, AFLW, Faces300W])
+@pytest.mark.parametrize("make", [CelebA, AFLW, AFLWRecropped, Faces300W])
 def test_unknown_splits_and_scalings(tmp_path, make):
     with pytest.raises(ValueError, match="split is 'val'"):
         make(tmp_path, "val")

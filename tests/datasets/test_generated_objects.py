@@ -125,6 +125,27 @@ def test_the_flow_leads_each_visible_place_to_itself(name):
         assert 0.5 < np.abs(record["flow"]).max() < 150
 
 
+@pytest.mark.parametrize("name", ["arm", "two_arms", "five_fold"])
+def test_hidden_is_where_the_next_pixel_of_frame_two_shows_another_part(name):
+    """The spec's rule, owner'(round(u')) is another, wherever rounding cannot matter."""
+    source = make(name)
+    hidden_ones = 0
+    for index in range(len(source)):
+        record = source[index]
+        sequence, time = divmod(index, 5)
+        second = source.pictures[6 * sequence + time + 1]["objects"][..., 0]
+        ends = pixel_points(source.size) + record["flow"].reshape(-1, 2)
+        inside = ((ends >= 0) & (ends <= 89)).all(axis=-1)
+        x, y = np.clip(np.rint(ends), 0, 89).astype(int).T
+        hidden = record["occlusion"].ravel() > 0
+        assert hidden[~inside].all()
+        sure = inside & interior(second)[y, x]
+        other = second[y, x] != record["objects"].ravel()
+        np.testing.assert_array_equal(hidden[sure], other[sure])
+        hidden_ones += hidden[sure].sum()
+    assert hidden_ones > 50
+
+
 @every
 def test_frame_two_pulled_back_is_frame_one_where_visible(name):
     """Bilinear look-ups in frame 2 err as much as in frame 1 itself, and no more."""
