@@ -91,7 +91,7 @@ def coordinate_alignment(first, second, grid, lattice="centre"):
     moved, _ = sample_points(ops.concatenate([places, known], axis=-1), points, "edge")
     moved, known = moved[..., :2], moved[..., 2] > 1 - 1e-4
     distance = ops.sum(ops.square(soft_argmax(second, normalised=True) - moved), axis=-1)
-    return ops.mean(ops.where(known, distance, 0.0), axis=-1)
+    return ops.sum(ops.where(known, distance, 0.0), axis=-1) / first.shape[-1]
 
 
 def pooled_diversity(probabilities, window=3):

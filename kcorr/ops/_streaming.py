@@ -13,6 +13,8 @@ as where the columns are cut as well. A chunk is some megabytes and stays in the
 that is why this is faster than whole matrices, although the pullback repeats a product.
 """
 
+from functools import partial
+
 from keras import ops
 
 from kcorr.ops._arguments import sizes
@@ -38,14 +40,15 @@ def expected_distances(source, target, places, columns, rows, power, chunk=None)
         [b, n].
     """
 
-    def values(mass, total, _, places):
-        distance = _distances(places, columns, rows, power)
+    def values(mass, total, _, places, *cells):
+        distance = _distances(places, *cells, power)
         return ops.sum(mass * distance, axis=-1, keepdims=True) / total
 
-    def slopes(share, _, found, upstream, places):
-        return share * (_distances(places, columns, rows, power) - found), upstream, None
+    def slopes(share, _, found, upstream, places, *cells):
+        return share * (_distances(places, *cells, power) - found), upstream, None
 
-    return _stream(source, target, places, 1, values, slopes, chunk)[..., 0]
+    cells = columns, rows
+    return _stream(source, target, places, 1, values, slopes, chunk, cells)[..., 0]
 
 
 def expected_distances_of_group(sources, target, places, columns, rows, power, chunk=None):
@@ -97,35 +100,41 @@ def attend(source, target, chunk=None):
     return _stream(source, target, source[..., :0], source.shape[-1], values, slopes, chunk)
 
 
-def _stream(source, target, extra, width, values, slopes, chunk):
+def _stream(source, target, extra, width, values, slopes, chunk, constants=()):
     """What the three have in common: the loops, what is kept, and the two products of a gradient.
 
     Args:
         source, target: as above.
         extra: [b, n, e], more numbers of each row, without gradient.
         width: numbers of a row's value; 0 if the value is the log-sum-exp itself.
-        values: (mass, total, target, extra) of a chunk -> values [r, width].
-        slopes: (share, target, values, upstream, extra) of a chunk -> ds [r, m] without a factor,
-            that factor [r, 1], and what the target gets besides, [m, c] or None.
+        values: (mass, total, target, extra, *constants) of a chunk -> values [r, width].
+        slopes: (share, target, values, upstream, extra, *constants) of a chunk -> ds [r, m] without
+            a factor, that factor [r, 1], and what the target gets besides, [m, c] or None.
         chunk: as above.
+        constants: more tensors that `values` and `slopes` need. Not to be closed over: under jax a
+            function with a gradient of its own must not.
     """
     chunks, channels = _Chunks(source, target, chunk), source.shape[-1]
 
-    def forward(source, target, extra):
+    def forward(constants, source, target, extra):
         def step(_, row):
-            mass, peak, total = _masses(row[0], target)
+            source, extra = row
+            mass, peak, total = _masses(source, target)
             level = peak + ops.log(total)
             if not width:
                 return (), [level]
-            return (), [ops.concatenate([values(mass, total, target, row[1]), level], axis=-1)]
+            found = values(mass, total, target, extra, *constants)
+            return (), [ops.concatenate([found, level], axis=-1)]
 
         return chunks.run(step, (), [source, extra], [width + 1])[1]
 
-    def backward(source, target, extra, found, upstream):
+    def backward(constants, source, target, extra, found, upstream):
         def step(to_target, row):
             source, extra, found, upstream = row
             share = ops.exp(_logits(source, target) - found[:, width:])
-            slope, factor, more = slopes(share, target, found[:, :width], upstream, extra)
+            slope, factor, more = slopes(
+                share, target, found[:, :width], upstream, extra, *constants
+            )
             to_target = to_target + matmul(slope, factor * source, transpose_first=True)
             to_target = to_target if more is None else to_target + more
             return to_target, [factor * matmul(slope, target)]
@@ -135,17 +144,21 @@ def _stream(source, target, extra, width, values, slopes, chunk):
         return [to_source, to_target]
 
     @custom_gradient
-    def run(source, target, extra):
-        (found,) = each_example(forward, [source, target, extra], [[chunks.count, width + 1]])
+    def run(source, target, extra, *constants):
+        inputs = [source, target, extra]
+        (found,) = each_example(partial(forward, constants), inputs, [[chunks.count, width + 1]])
 
         def pullback(upstream):
-            shapes = [[chunks.count, channels], [chunks.targets, channels]]
-            gradients = each_example(backward, [source, target, extra, found, upstream], shapes)
-            return (*gradients, ops.zeros_like(extra))
+            gradients = each_example(
+                partial(backward, constants),
+                [*inputs, found, upstream],
+                [[chunks.count, channels], [chunks.targets, channels]],
+            )
+            return (*gradients, *map(ops.zeros_like, (extra, *constants)))
 
         return found[..., : max(width, 1)], pullback
 
-    return run(source, target, extra)
+    return run(source, target, extra, *constants)
 
 
 class _Chunks:
