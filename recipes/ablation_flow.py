@@ -6,11 +6,14 @@
     python -m recipes.ablation_flow --smoke --workdir=/tmp/ablation              # a minute
 
 Rows: `none` (census everywhere), `occlusion` (hidden pixels left out), `smoothness` (and
-edge-aware smoothness of weight --smoothness), `data` (a student of `smoothness`, as in
+edge-aware smoothness of weight --smoothness), `longer` (the same for as many steps more as a
+student takes: what distillation must beat), `data` (a student of `smoothness`, as in
 `recipes.flow_ddflow`), `model` (a student of --ensemble such students, whose mean teaches views
-with noise, other colours and other geometry). All rows start from one stage A (brightness), and
-that from nothing. Each learns in WORKDIR/ROW; the same command again goes on where it was killed.
-A row that is not wanted but needed by another is trained, not measured.
+with noise, other colours and other geometry).
+
+All rows start from one stage A (brightness), and that from nothing. Each learns in WORKDIR/ROW; the
+same command again goes on where it was killed. A row that is not wanted but needed by another is
+trained, not measured.
 
 Occlusion handling needs flow that is right where it can be: while visible pixels are off by more
 than the forward-backward check bears, it leaves out what it should learn from. From nothing that
@@ -34,6 +37,7 @@ ROWS = {
     "none": "census",
     "occlusion": "+ occlusion handling",
     "smoothness": "+ edge-aware smoothness",
+    "longer": "the same, longer",
     "data": "+ data distillation",
     "model": "+ model distillation",
 }
@@ -90,7 +94,7 @@ def main():
         common.shrink_for_smoke()
         FLAGS.steps = FLAGS.brightness_steps = 2
         if not FLAGS["network"].present:
-            FLAGS.network = "flownet_s_small"  # six objectives are traced: one without a pyramid
+            FLAGS.network = "spynet_small"  # many objectives are traced: the fastest to trace
         FLAGS.ensemble, FLAGS.train_scenes, FLAGS.test_scenes, FLAGS.max_motion = 1, 4, 1, 4.0
     training = Training(scenes("train", FLAGS.train_scenes, TRAIN_SEED), workdir)
     test = scenes("test", FLAGS.test_scenes, evaluation.SCENE_SEED)
@@ -145,7 +149,7 @@ class Training:
         """The networks a row starts from and learns from."""
         if name == "model":
             return [self("data", number) for number in range(FLAGS.ensemble)]
-        if name == "data":
+        if name in ("longer", "data"):
             return [self("smoothness", member)]
         earlier = {"known": FLAGS.known_steps, "brightness": FLAGS.brightness_steps}
         stages = [stage for stage, steps in earlier.items() if steps]
@@ -165,9 +169,11 @@ class Training:
         method = {"photometric": "census", "occlusion": name != "none"}
         if name == "brightness":
             steps, method = FLAGS.brightness_steps, {"photometric": name, "occlusion": False}
-        if name == "smoothness":
+        if name in ("smoothness", "longer"):
             method |= {"smoothness": FLAGS.smoothness, "order": int(FLAGS.smoothness_order)}
             ignore = TEACHER
+        if name == "longer":
+            steps = student_steps()
         return flow_unsupervised.train(network, self.source, folder, steps, ignore, **method)
 
 
@@ -207,10 +213,14 @@ def train_on_ensemble(student, teachers, source, folder):
     return students.train(objective, data, source, folder, (*MEASURING, "precompute"))
 
 
+def student_steps():
+    """Steps of a student, and of what it must beat."""
+    return FLAGS.student_steps or FLAGS.steps
+
+
 def steps_of(name):
     """Steps from nothing to the row's network."""
-    student = FLAGS.student_steps or FLAGS.steps
-    later = {"data": student, "model": 2 * student}.get(name, 0)
+    later = {"longer": 1, "data": 1, "model": 2}.get(name, 0) * student_steps()
     return FLAGS.known_steps + FLAGS.brightness_steps + FLAGS.steps + later
 
 
