@@ -8,7 +8,7 @@ from _cards import batch, batches, mirrored, pair, spotted_card, textured_card
 from keras import ops
 
 from kcorr.losses import pooled_diversity, probability_alignment
-from kcorr.models import LandmarkNet, ObjectFrameNet
+from kcorr.models import HourglassNet, LandmarkNet, ObjectFrameNet
 from kcorr.objectives import TRAINING, LandmarkObjective, ObjectFrameObjective, published_optimizer
 from kcorr.ops import expected_distance, matching_log_loss, rotations
 
@@ -89,6 +89,20 @@ def test_matching_is_the_op_of_both_views_labels(views):
         assert found.keys() == set(objective.term_names)
         np.testing.assert_allclose(found["matching"], expected, rtol=1e-4, err_msg=str(options))
         assert np.ptp(found["matching"]) > 1e-3
+
+
+def test_odd_sizes_and_other_networks_of_labels_match_too(views):
+    """Also in the mirror: the last pixel of an odd side has no cell, and counts in the grid."""
+    odd = {key: value[:, :31, :29] for key, value in views.items()}
+    odd["grid"] = tf.stack([28 - odd["grid"][..., 0], odd["grid"][..., 1]], axis=-1)
+    odd |= {"image2": odd["image2"][:, :, ::-1], "mirrored": tf.ones((4, 1))}
+    hourglass = HourglassNet(dimensions=3, width=8, depth=1, blocks=1)
+    for network in (frame_network(), hourglass):
+        objective = ObjectFrameObjective(network)
+        found = {**objective.terms(odd, True), **objective.observe(odd)}
+        assert all(np.isfinite(value).all() for value in found.values())
+        # Untrained, it is about the mean root of all distances.
+        assert np.all(found["matching"] > 1) and np.all(found["matching"] < 6)
 
 
 def test_landmark_terms_are_the_losses_of_both_views(views):

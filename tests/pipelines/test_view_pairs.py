@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from _sources import as_numpy, changed, equal, example, textured
+from _sources import Listed, as_numpy, changed, equal, example, textured
 
 from kcorr import pipelines, schema
 from kcorr.ops import pixel_grid
@@ -168,5 +168,46 @@ def test_lighting_is_one_colour_along_the_principal_components():
     np.testing.assert_allclose(brightest, [0.5675, 0.5808, 0.5836], atol=0.02)
 
 
-def test_every_new_key_is_in_the_schema():
-    assert schema.FIELDS[schema.MIRRORED].shape == "b 1"
+# === All of it, from records to batches ===
+
+
+def test_records_of_any_size_become_batches_for_a_network():
+    """Two sizes, points, people; every key of the batch is what the schema says."""
+    records = [
+        {
+            "image1": textured(size, seed),
+            "points1": np.float32([[20, 20], [24, 16]]),
+            "identity": np.float32([seed]),
+        }
+        for seed, size in enumerate([(40, 48), (56, 40)])
+    ]
+
+    def views(one):
+        one = pipelines.published_pair(one)
+        return pipelines.random_appearance(pipelines.mirror_second(one))
+
+    keys = ("image1", "points1", "identity")
+    stream = pipelines.examples(Listed(records), keys, seed=1).map(views)
+    first, second = pipelines.batches(stream, 2).take(2)
+    shapes = {
+        **{key: (70, 70, 3) for key in ("image1", "image2")},
+        **{key: (70, 70, 2) for key in ("grid", "flow")},
+        **{key: (2, 2) for key in ("points1", "points2")},
+        "valid": (70, 70, 1),
+        "visible": (2, 1),
+        "identity": (1,),
+        "mirrored": (1,),
+    }
+    assert {key: tuple(value.shape) for key, value in first.items()} == {
+        key: (2, *shape) for key, shape in shapes.items()
+    }
+    for key, value in first.items():
+        assert len(schema.FIELDS[key].shape.split()) == value.ndim and np.isfinite(value).all()
+    # Static sizes, so that a network and its losses are traced once and fast.
+    for key in ("image1", "image2", "grid", "flow", "valid"):
+        assert stream.element_spec[key].shape.is_fully_defined()
+    assert np.asarray(first["visible"]).mean() > 0.5
+    assert sorted(np.ravel(first["identity"])) == [0, 1]
+    assert not np.array_equal(first["image1"], second["image1"])
+    again = next(iter(pipelines.batches(stream, 2)))
+    assert equal(as_numpy(first), as_numpy(again))
