@@ -3,7 +3,8 @@
 import keras
 
 # `batch_size` pairs, `epochs` through the data, the learning rate times `factor` after each of the
-# `milestones` (epochs). `objective` holds arguments of the objective that were part of it.
+# `milestones` (epochs). `objective` holds arguments of the objective that were part of it; no
+# clipping is published, so there is none.
 TRAINING = {
     # DVE, released configurations. SmallNet's of the first papers are not known.
     "smallnet": {
@@ -13,7 +14,7 @@ TRAINING = {
         "milestones": (70, 90),
         "factor": 0.1,
         "amsgrad": True,
-        "objective": {"power": 0.5, "exchange": 1, "normalise": False},
+        "objective": {"power": 0.5, "exchange": 1, "normalise": False, "clip_norm": None},
     },
     "hourglass": {
         "batch_size": 16,
@@ -22,7 +23,7 @@ TRAINING = {
         "milestones": (50,),
         "factor": 0.1,
         "amsgrad": True,
-        "objective": {"power": 0.5, "exchange": 1, "normalise": True},
+        "objective": {"power": 0.5, "exchange": 1, "normalise": True, "clip_norm": None},
     },
     # On another data set, from trained weights. The authors' configurations for SmallNet leave
     # `normalise` out here, which switches it on although it was off before; that may be why
@@ -34,7 +35,7 @@ TRAINING = {
         "milestones": (30, 40),
         "factor": 0.1,
         "amsgrad": True,
-        "objective": {"power": 0.5, "exchange": 1, "normalise": False},
+        "objective": {"power": 0.5, "exchange": 1, "normalise": False, "clip_norm": None},
     },
     # ICCV 2017: Adam until it converges, then once more with a tenth. Batch and epochs are kcorr's.
     "landmarks": {
@@ -44,7 +45,7 @@ TRAINING = {
         "milestones": (80,),
         "factor": 0.1,
         "amsgrad": False,
-        "objective": {"diversity": 500.0, "decay": 5e-4},
+        "objective": {"diversity": 500.0, "decay": 5e-4, "clip_norm": None},
     },
 }
 
