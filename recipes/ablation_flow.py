@@ -207,7 +207,7 @@ def train_on_ensemble(student, teachers, source, folder):
     from kcorr.objectives import ChallengedFlow
 
     weights = {"distillation": FLAGS.distillation}
-    objective = ChallengedFlow(student, teachers, weights=weights)
+    objective = ChallengedFlow(student, teachers, weights=weights, gamma=FLAGS.gamma)
     views = {"colour": pipelines.COLOUR, "geometry": pipelines.GEOMETRY}
     data = students.challenged(source, folder, **views)
     return students.train(objective, data, source, folder, (*MEASURING, "precompute"))

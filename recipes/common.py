@@ -50,6 +50,23 @@ def define_training_flags(steps, batch_size, learning_rate, size="192x256", init
     check_size("size")
 
 
+def define_gamma_flag(without):
+    """--gamma, for objectives that weigh the iterations of a recurrent network."""
+    flags.DEFINE_float(
+        "gamma",
+        None,
+        "recurrent networks: the flow of every iteration counts, this factor less than the one "
+        f"after it (RAFT: 0.8); without it {without}",
+        lower_bound=1e-6,
+        upper_bound=1,
+    )
+    flags.register_multi_flags_validator(
+        ["gamma", "network"],
+        lambda given: given["gamma"] is None or given["network"].startswith("recurrent"),
+        "--gamma weighs the iterations of a recurrent network: --network=recurrent_small",
+    )
+
+
 def parse_size(text):
     """ "HEIGHTxWIDTH" -> (height, width), or None if it is something else or below 16x16."""
     parts = text.lower().split("x")

@@ -28,6 +28,7 @@ from recipes import common, students
 
 FLAGS = flags.FLAGS
 common.define_training_flags(steps=2000, batch_size=1, learning_rate=1e-4, init="ddflow")
+common.define_gamma_flag("only the last one counts")
 students.define_stage_flags()
 students.define_flags()
 flags.DEFINE_list("data_dir", None, "stereo sequences, comma-separated; default: generated ones")
@@ -71,9 +72,11 @@ def train_teacher(network, workdir):
     from kcorr.objectives import Flow2Stereo
 
     if FLAGS.brightness_steps:
-        first = Flow2Stereo(network, 0.0, 0.0, photometric="brightness", occlusion=False)
+        first = Flow2Stereo(
+            network, 0.0, 0.0, photometric="brightness", occlusion=False, gamma=FLAGS.gamma
+        )
         fit(first, workdir / "brightness", FLAGS.brightness_steps, STUDENT)
-    objective = Flow2Stereo(network, FLAGS.lambda1, FLAGS.lambda2, FLAGS.warmup)
+    objective = Flow2Stereo(network, FLAGS.lambda1, FLAGS.lambda2, FLAGS.warmup, gamma=FLAGS.gamma)
     return fit(objective, workdir, FLAGS.steps, STUDENT)
 
 
@@ -89,7 +92,7 @@ def train_student(student, teacher, workdir):
         scale=(FLAGS.smallest_scale, 1.0),
         noise=FLAGS.noise,
     )
-    objective = DistilledStereo(student, teacher, weights=weights)
+    objective = DistilledStereo(student, teacher, weights=weights, gamma=FLAGS.gamma)
     steps = FLAGS.student_steps or FLAGS.steps
     return fit(objective, workdir, steps, ("stage", "student_steps"), task)
 

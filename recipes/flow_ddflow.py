@@ -51,9 +51,8 @@ def train_student(student, teacher, source, workdir, ignore=()):
         source = pipelines.with_teacher(source, workdir / "labels")
         keys, live = pipelines.TEACHER, None
     size, crop = common.training_size(), students.crop_size()
-    objective = DistilledFlow(
-        student, crop, teacher=live, weights={"distillation": FLAGS.distillation}
-    )
+    weights = {"distillation": FLAGS.distillation}
+    objective = DistilledFlow(student, crop, teacher=live, weights=weights, gamma=FLAGS.gamma)
     return students.train(
         objective,
         lambda seed: frames.batches(source, seed, size, keys, crop),

@@ -97,6 +97,7 @@ def train_student(start, teachers, source, workdir, number=0, ignore=()):
             teachers,
             agreement=FLAGS.agreement if len(teachers) > 1 else None,
             weights={"distillation": FLAGS.distillation},
+            gamma=FLAGS.gamma,
         )
         data = students.challenged(
             source,

@@ -32,22 +32,9 @@ flags.DEFINE_float(
 flags.DEFINE_integer(
     "validation_scenes", 24, "scenes of unseen pictures, measured each epoch", lower_bound=0
 )
-flags.DEFINE_float(
-    "gamma",
-    None,
-    "recurrent networks: the flow of every iteration counts, this factor less than the one after "
-    "it (RAFT: 0.8); without it each counts at 1/8 of the size, the last also in full",
-    lower_bound=1e-6,
-    upper_bound=1,
-)
+common.define_gamma_flag("each counts at 1/8 of the size, the last also in full")
 flags.DEFINE_float("weight_decay", 1e-4, "of AdamW", lower_bound=0.0)
 flags.DEFINE_float("ema", 0.999, "momentum of the averaged weights", lower_bound=0, upper_bound=1)
-
-flags.register_multi_flags_validator(
-    ["gamma", "network"],
-    lambda given: given["gamma"] is None or given["network"].startswith("recurrent"),
-    "--gamma weighs the iterations of a recurrent network: --network=recurrent_small",
-)
 
 VALIDATION_SEED = 20260  # training seeds are small numbers
 KEYS = ("image1", "image2", "flow", "valid")

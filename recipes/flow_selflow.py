@@ -59,6 +59,7 @@ def train_student(student, teacher, source, workdir):
         teacher,
         photometric_frames=FLAGS.photometric_frames,
         weights={"distillation": FLAGS.distillation},
+        gamma=FLAGS.gamma,
     )
     data = students.challenged(source, workdir)
     return students.train(objective, data, source, workdir, ignore=("stage",))

@@ -24,6 +24,7 @@ flags.DEFINE_enum("photometric", "census", ("census", "brightness"), "what stage
 flags.DEFINE_bool("occlusion", True, "leave hidden pixels out in stage B")
 flags.DEFINE_float("smoothness", 0.0, "weight of the smoothness; DDFlow has none", lower_bound=0.0)
 flags.DEFINE_enum("smoothness_order", "1", ("1", "2"), "1: constant motion, 2: affine motion")
+common.define_gamma_flag("only the last one counts")
 flags.DEFINE_integer("decay_steps", 80000, "the learning rate halves every so often", lower_bound=1)
 flags.DEFINE_float("ema", 0.99, "momentum of the averaged weights", lower_bound=0, upper_bound=1)
 
@@ -61,7 +62,7 @@ def train(network, source, workdir, steps, ignore=(), **method):
     """One stage: the network learns in place. `ignore`: see `common.fit`. Returns the last logs."""
     from kcorr.objectives import UnsupervisedFlow
 
-    objective = UnsupervisedFlow(network, **method)
+    objective = UnsupervisedFlow(network, gamma=FLAGS.gamma, **method)
     objective.build()
     objective.compile(common.adam(FLAGS.decay_steps, FLAGS.ema), jit_compile=FLAGS.jit_compile)
     size = common.training_size()

@@ -238,7 +238,11 @@ WRONG = [
     *((name, ["--network=raft"], "<ddflow|ddflow_small") for name in LEARNING),
     *((name, ["--batch_size=0"], "not a positive integer") for name in LEARNING),
     ("flow_scenes", ["--learning_rate=-1"], "not a non-negative number"),
-    ("flow_scenes", ["--gamma=0.8"], "--network=recurrent_small"),
+    *(
+        (name, ["--gamma=0.8"], "--network=recurrent_small")
+        for name in LEARNING
+        if name != "flow_finetune"
+    ),
     ("flow_scenes", ["--ema=1.5"], "not a number in the range [0, 1]"),
     ("flow_scenes", ["--steps=many"], "--steps=many"),
     ("flow_unsupervised", ["--strides=0"], "--strides takes whole numbers from 1"),
