@@ -135,7 +135,9 @@ def measure_memory(title):
         call = f"main({form!r}, {FLAGS.threads}, {FLAGS.smoke})"
         program = f"from recipes.benchmark_memory import main; {call}"
         command = [sys.executable, "-c", program]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"memory of {form}: {done.stderr.strip()}")
         found[form] = float(done.stdout)
     first, *_ = found.values()
     return [

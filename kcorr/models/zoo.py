@@ -1,5 +1,6 @@
 """Networks that are ready to call: the ones that ship with kcorr, and files."""
 
+import functools
 import inspect
 import json
 import zipfile
@@ -208,6 +209,7 @@ def _load_weights(path, network, dtype):
     return model
 
 
+@functools.cache
 def _shapes(name):
     """How many arrays of each shape a network has; no memory is taken for them."""
     with keras.StatelessScope(initialize_variables=False):

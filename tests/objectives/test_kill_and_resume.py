@@ -29,6 +29,8 @@ def command(folder):
         f"--steps={STEPS}",
         "--epoch_steps=1",
         "--batch_size=1",
+        "--network=spynet_small",  # the fastest to trace
+        "--validation_scenes=2",
         "--noprogress",
     ]
 
