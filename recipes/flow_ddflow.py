@@ -31,7 +31,7 @@ def main():
     """Trains; writes WORKDIR/teacher/network.weights.h5 and WORKDIR/network.weights.h5."""
     workdir = common.open_workdir()
     if FLAGS.smoke:
-        common.shrink_for_smoke()
+        common.shrink_for_smoke("spynet_small")
     source = frames.open_pairs()
     students.run_stages(
         workdir,

@@ -44,7 +44,7 @@ def main():
     """Trains; writes the network to WORKDIR/network.weights.h5."""
     workdir = common.open_workdir()
     if FLAGS.smoke:
-        common.shrink_for_smoke()
+        common.shrink_for_smoke("spynet_small")
         FLAGS.validation_scenes = 2
     import keras
 

@@ -33,7 +33,7 @@ def main():
     """Trains; writes WORKDIR/network.weights.h5."""
     workdir = common.open_workdir()
     if FLAGS.smoke:
-        common.shrink_for_smoke()
+        common.shrink_for_smoke("spynet_small")
         FLAGS.brightness_steps = 2
     network = common.make_network(FLAGS.init)
     logs = train_stages(network, frames.open_pairs(), workdir)

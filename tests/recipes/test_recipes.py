@@ -92,8 +92,8 @@ def test_learning_leaves_a_network_a_log_and_checkpoints(smoke_run, name):
     steps = sorted(path.name for path in (workdir / "checkpoints").glob("step_*.h5"))
     assert steps == ["step_00000002.weights.h5", "step_00000004.weights.h5"]
     network = weights(workdir / "network.weights.h5")
-    others = {"flow_selflow": 1_461_740, "flow_distillflow": 856_812, "flow2stereo": 856_812}
-    assert sum(weight.size for weight in network) == others.get(name, 1_207_724)  # ddflow_small
+    others = {"flow_selflow": 1_461_740, "flow_finetune": 1_207_724, "quickstart": 1_207_724}
+    assert sum(weight.size for weight in network) == others.get(name, 856_812)  # spynet_small
     assert all(np.isfinite(weight).all() for weight in network)
 
 
