@@ -3,15 +3,14 @@
 import keras
 from keras import ops
 
-from kcorr.models.blocks import convolution
-from kcorr.models.trunk import SIMPLE, Trunk, batch_normalisation, check_images, standardised
+from kcorr.models.trunk import SIMPLE, TrunkNetwork, batch_normalisation
 from kcorr.ops import soft_argmax, spatial_softmax
 
 VARIANTS = {"landmarks": {}}
 
 
 @keras.saving.register_keras_serializable(package="kcorr")
-class LandmarkNet(keras.Model):
+class LandmarkNet(TrunkNetwork):
     """Heat maps at half the size, a distribution over the picture each, and their mean points.
 
     Args:
@@ -35,8 +34,6 @@ class LandmarkNet(keras.Model):
     Source: Thewlis et al., ICCV 2017.
     """
 
-    stride = 2
-
     def __init__(
         self,
         landmarks=10,
@@ -50,25 +47,18 @@ class LandmarkNet(keras.Model):
         name="landmarks",
         **kwargs,
     ):
-        super().__init__(name=name, **kwargs)
         if landmarks < 1:
             raise ValueError(f"expected at least 1 landmark, got {landmarks}")
-        # === Layers ===
-        self.trunk = Trunk(
-            kernels,
-            widths,
-            dilations,
-            slope,
-            normalised,
-            initializer,
-            dtype=self.dtype_policy,
-            name="trunk",
-        )
-        self.head = convolution(
-            landmarks, "head", kernel=1, initializer=initializer, dtype="float32"
-        )
+        trunk = {
+            "kernels": kernels,
+            "widths": widths,
+            "dilations": dilations,
+            "slope": slope,
+            "normalised": normalised,
+            "initializer": initializer,
+        }
+        super().__init__(landmarks, trunk, name=name, **kwargs)
         self.head_norm = batch_normalisation("head_norm", "float32") if last_activation else None
-        # === Config ===
         self.landmarks = landmarks
         self.config = {
             "landmarks": landmarks,
@@ -78,23 +68,15 @@ class LandmarkNet(keras.Model):
 
     def build(self, input_shape=None):
         """Creates all weights; they do not depend on the input's size."""
-        self.trunk.build((None, None, None, 3))
-        self.head.build((None, None, None, self.config["widths"][-1]))
         if self.head_norm is not None:
             self.head_norm.build((None, None, None, self.landmarks))
-        self.built = True
+        super().build(input_shape)
 
     def call(self, inputs, training=False):
-        images = ops.convert_to_tensor(inputs["image"])
-        check_images(images)
-        features = self.trunk(standardised(images, self.compute_dtype), training=training)
-        heatmaps = self.head(features)
+        heatmaps = self.maps(inputs, training)
         if self.head_norm is not None:
             heatmaps = ops.relu(self.head_norm(heatmaps, training=training))
         probabilities = spatial_softmax(heatmaps)
         cells = soft_argmax(probabilities, normalised=True)
         points = cells * float(self.stride) + (self.stride - 1) / 2
         return {"heatmaps": heatmaps, "probabilities": probabilities, "points": points}
-
-    def get_config(self):
-        return {**super().get_config(), **self.config}

@@ -1,10 +1,8 @@
 """Dense labels on an object: where on the object's own frame does each pixel lie?"""
 
 import keras
-from keras import ops
 
-from kcorr.models.blocks import convolution
-from kcorr.models.trunk import DILATIONS, SIMPLE, Trunk, check_images, standardised
+from kcorr.models.trunk import DILATIONS, SIMPLE, TrunkNetwork
 
 VARIANTS = {
     "object_frame": dict(zip(("kernels", "widths", "dilations"), DILATIONS, strict=True)),
@@ -13,7 +11,7 @@ VARIANTS = {
 
 
 @keras.saving.register_keras_serializable(package="kcorr")
-class ObjectFrameNet(keras.Model):
+class ObjectFrameNet(TrunkNetwork):
     """A label vector for every second pixel: a place on a sphere, or a longer embedding.
 
     The labels are not normalised: a vector's direction is the place on the object, its length how
@@ -42,8 +40,6 @@ class ObjectFrameNet(keras.Model):
     Source: Thewlis et al., NeurIPS 2017 and ICCV 2019 (DVE, released code).
     """
 
-    stride = 2
-
     def __init__(
         self,
         dimensions=3,
@@ -56,39 +52,19 @@ class ObjectFrameNet(keras.Model):
         name="object_frame",
         **kwargs,
     ):
-        super().__init__(name=name, **kwargs)
         if dimensions < 2:
             raise ValueError(f"labels have at least 2 dimensions, got {dimensions}")
-        # === Layers ===
-        self.trunk = Trunk(
-            kernels,
-            widths,
-            dilations,
-            slope,
-            normalised,
-            initializer,
-            dtype=self.dtype_policy,
-            name="trunk",
-        )
-        # Inner products of labels reach hundreds: exact whatever the rest computes in.
-        self.head = convolution(
-            dimensions, "head", kernel=1, initializer=initializer, dtype="float32"
-        )
-        # === Config ===
+        trunk = {
+            "kernels": kernels,
+            "widths": widths,
+            "dilations": dilations,
+            "slope": slope,
+            "normalised": normalised,
+            "initializer": initializer,
+        }
+        super().__init__(dimensions, trunk, name=name, **kwargs)
         self.dimensions = dimensions
         self.config = {"dimensions": dimensions, **self.trunk.config}
 
-    def build(self, input_shape=None):
-        """Creates all weights; they do not depend on the input's size."""
-        self.trunk.build((None, None, None, 3))
-        self.head.build((None, None, None, self.config["widths"][-1]))
-        self.built = True
-
     def call(self, inputs, training=False):
-        images = ops.convert_to_tensor(inputs["image"])
-        check_images(images)
-        features = self.trunk(standardised(images, self.compute_dtype), training=training)
-        return {"labels": self.head(features)}
-
-    def get_config(self):
-        return {**super().get_config(), **self.config}
+        return {"labels": self.maps(inputs, training)}

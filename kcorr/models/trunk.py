@@ -121,3 +121,39 @@ class Trunk(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), **self.config}
+
+
+class TrunkNetwork(keras.Model):
+    """A `Trunk` with a 1x1 head in float32: what landmarks and object frames share.
+
+    Args:
+        outputs: channels of the head.
+        trunk: arguments of the `Trunk`, all of them.
+        **kwargs: of `keras.Model`.
+    """
+
+    stride = 2
+
+    def __init__(self, outputs, trunk, **kwargs):
+        super().__init__(**kwargs)
+        self.trunk = Trunk(**trunk, dtype=self.dtype_policy, name="trunk")
+        # Inner products of labels and logits reach hundreds: exact whatever the rest computes in.
+        self.head = convolution(
+            outputs, "head", kernel=1, initializer=trunk["initializer"], dtype="float32"
+        )
+
+    def build(self, input_shape=None):
+        """Creates all weights; they do not depend on the input's size."""
+        self.trunk.build((None, None, None, 3))
+        self.head.build((None, None, None, self.trunk.config["widths"][-1]))
+        self.built = True
+
+    def maps(self, inputs, training):
+        """The head's output [b, h // 2, w // 2, outputs] for {"image": [b, h, w, 3]}."""
+        images = ops.convert_to_tensor(inputs["image"])
+        check_images(images)
+        features = self.trunk(standardised(images, self.compute_dtype), training=training)
+        return self.head(features)
+
+    def get_config(self):
+        return {**super().get_config(), **self.config}
