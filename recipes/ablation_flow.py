@@ -2,7 +2,6 @@
 
     python -m recipes.ablation_flow --network=spynet_small --workdir=runs/ablation
     python -m recipes.ablation_flow --rows=occlusion,data --workdir=runs/ablation
-    python -m recipes.ablation_flow --known_steps=3000 --brightness_steps=0 --workdir=runs/known
     python -m recipes.ablation_flow --smoke --workdir=/tmp/ablation              # a minute
 
 Rows: `none` (census everywhere), `occlusion` (hidden pixels left out), `smoothness` (and
@@ -16,21 +15,17 @@ same command again goes on where it was killed. A row that is not wanted but nee
 trained, not measured.
 
 Occlusion handling needs flow that is right where it can be: while visible pixels are off by more
-than the forward-backward check bears, it leaves out what it should learn from. From nothing that
-takes tens of thousands of steps. --known_steps shortens them: before stage A the network learns the
-known motion of the training scenes' visible pixels; hidden ones are left out, so that what it says
-of them is a guess that the rows then spoil or mend.
+than the forward-backward check bears, it leaves out what it should learn from.
 
 The data are generated scenes with large occlusions: the training pictures' layers without labels
-(but for --known_steps only the two frames are read), the test pictures' with the exact flow, of
-hidden pixels too.
+(only the two frames are read), the test pictures' with the exact flow, of hidden pixels too.
 Students learn longer than their teachers by --student_steps: the column "steps" counts all steps
 from nothing to the row's network, not those of the other members of its ensemble.
 """
 
 from absl import flags
 
-from recipes import common, evaluation, flow_ddflow, flow_unsupervised, frames, students
+from recipes import common, evaluation, flow_ddflow, flow_unsupervised, students
 
 FLAGS = flags.FLAGS
 ROWS = {
@@ -55,9 +50,6 @@ SCENES = {"layers": (3, 8), "fast_share": 0.5, "photometric": 0.2, "noise_share"
 
 students.define_noise_flags()
 flags.DEFINE_list("rows", list(ROWS), "rows of the table")
-flags.DEFINE_integer(
-    "known_steps", 0, "steps of the visible pixels' known motion before stage A", lower_bound=0
-)
 flags.DEFINE_integer("ensemble", 2, "students that teach the last row", lower_bound=1)
 flags.DEFINE_integer("train_scenes", 2000, "generated pairs to learn from", lower_bound=2)
 flags.DEFINE_integer("test_scenes", 100, "generated pairs to measure", lower_bound=1)
@@ -91,10 +83,8 @@ def main():
     """Trains and measures; writes WORKDIR/metrics.json and a network into each row's folder."""
     workdir = common.open_workdir()
     if FLAGS.smoke:
-        common.shrink_for_smoke()
+        common.shrink_for_smoke("spynet_small")
         FLAGS.steps = FLAGS.brightness_steps = 2
-        if not FLAGS["network"].present:
-            FLAGS.network = "spynet_small"  # many objectives are traced: the fastest to trace
         FLAGS.ensemble, FLAGS.train_scenes, FLAGS.test_scenes, FLAGS.max_motion = 1, 4, 1, 4.0
     training = Training(scenes("train", FLAGS.train_scenes, TRAIN_SEED), workdir)
     test = scenes("test", FLAGS.test_scenes, evaluation.SCENE_SEED)
@@ -151,17 +141,12 @@ class Training:
             return [self("data", number) for number in range(FLAGS.ensemble)]
         if name in ("longer", "data"):
             return [self("smoothness", member)]
-        earlier = {"known": FLAGS.known_steps, "brightness": FLAGS.brightness_steps}
-        stages = [stage for stage, steps in earlier.items() if steps]
-        stages = stages[: stages.index(name)] if name in earlier else stages
-        return [self(stages[-1])] if stages else []
+        return [self("brightness")] if name != "brightness" and FLAGS.brightness_steps else []
 
     def learn(self, name, network, teachers, folder):
         """`network` learns in place what its row adds. Returns the last logs."""
         if name == "model":
             return train_on_ensemble(network, teachers, self.source, folder)
-        if name == "known":
-            return train_on_visible(network, self.source, folder)
         if name == "data":
             ignore = (*MEASURING, "ensemble", *students.NOISE_FLAGS)
             return flow_ddflow.train_student(network, teachers[0], self.source, folder, ignore)
@@ -173,32 +158,8 @@ class Training:
             method |= {"smoothness": FLAGS.smoothness, "order": int(FLAGS.smoothness_order)}
             ignore = TEACHER
         if name == "longer":
-            steps = student_steps()
+            steps = students.steps()
         return flow_unsupervised.train(network, self.source, folder, steps, ignore, **method)
-
-
-def train_on_visible(network, source, folder):
-    """Endpoint error of the known motion where a pixel is not hidden. Returns the last logs."""
-    from kcorr import schema
-    from kcorr.objectives import SupervisedFlow
-
-    def without_hidden(example):
-        hidden = example.pop(schema.OCCLUSION)
-        return {**example, schema.VALID: example[schema.VALID] * (1.0 - hidden)}
-
-    objective = SupervisedFlow(network)
-    objective.build()
-    objective.compile(common.adam(FLAGS.decay_steps, FLAGS.ema), jit_compile=FLAGS.jit_compile)
-    keys, size = (schema.FLOW, schema.VALID, schema.OCCLUSION), common.training_size()
-    return common.fit(
-        objective,
-        lambda seed: frames.batches(source, seed, size, keys, last=without_hidden),
-        folder,
-        FLAGS.known_steps,
-        sample=frames.sample(source, size),
-        draw=frames.draw,
-        ignore=(*PLAIN, "brightness_steps"),
-    )
 
 
 def train_on_ensemble(student, teachers, source, folder):
@@ -213,15 +174,10 @@ def train_on_ensemble(student, teachers, source, folder):
     return students.train(objective, data, source, folder, (*MEASURING, "precompute"))
 
 
-def student_steps():
-    """Steps of a student, and of what it must beat."""
-    return FLAGS.student_steps or FLAGS.steps
-
-
 def steps_of(name):
     """Steps from nothing to the row's network."""
-    later = {"longer": 1, "data": 1, "model": 2}.get(name, 0) * student_steps()
-    return FLAGS.known_steps + FLAGS.brightness_steps + FLAGS.steps + later
+    later = {"longer": 1, "data": 1, "model": 2}.get(name, 0) * students.steps()
+    return FLAGS.brightness_steps + FLAGS.steps + later
 
 
 def table(results):

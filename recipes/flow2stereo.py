@@ -93,8 +93,7 @@ def train_student(student, teacher, workdir):
         noise=FLAGS.noise,
     )
     objective = DistilledStereo(student, teacher, weights=weights, gamma=FLAGS.gamma)
-    steps = FLAGS.student_steps or FLAGS.steps
-    return fit(objective, workdir, steps, ("stage", "student_steps"), task)
+    return fit(objective, workdir, students.steps(), ("stage", "student_steps"), task)
 
 
 def fit(objective, workdir, steps, ignore, last=None):

@@ -63,17 +63,14 @@ def train(network, source, workdir, steps, ignore=(), **method):
     from kcorr.objectives import UnsupervisedFlow
 
     objective = UnsupervisedFlow(network, gamma=FLAGS.gamma, **method)
-    objective.build()
-    objective.compile(common.adam(FLAGS.decay_steps, FLAGS.ema), jit_compile=FLAGS.jit_compile)
     size = common.training_size()
-    return common.fit(
+    return frames.train(
         objective,
         lambda seed: frames.batches(source, seed, size),
+        source,
         workdir,
         steps,
-        sample=frames.sample(source, size),
-        draw=frames.draw,
-        ignore=ignore,
+        ignore,
     )
 
 

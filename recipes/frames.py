@@ -109,6 +109,24 @@ def batches(source, seed, size, keys=(), crop=None, last=None):
     return pipelines.batches(stream, FLAGS.batch_size)
 
 
+def train(objective, dataset_of_seed, source, workdir, steps, ignore=()):
+    """The objective's network learns in place, with pictures of `source`. Returns the last logs.
+
+    For recipes with --decay_steps and --ema; the other arguments are those of `common.fit`.
+    """
+    objective.build()
+    objective.compile(common.adam(FLAGS.decay_steps, FLAGS.ema), jit_compile=FLAGS.jit_compile)
+    return common.fit(
+        objective,
+        dataset_of_seed,
+        workdir,
+        steps,
+        sample=sample(source, common.training_size()),
+        draw=draw,
+        ignore=ignore,
+    )
+
+
 def sample(source, size):
     """A fixed batch for the pictures that are drawn while the network learns."""
     import numpy as np

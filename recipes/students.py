@@ -73,6 +73,11 @@ def define_noise_flags():
     )
 
 
+def steps():
+    """--student_steps, or --steps."""
+    return FLAGS.student_steps or FLAGS.steps
+
+
 def crop_size():
     """--crop as (height, width)."""
     if FLAGS.crop:
@@ -122,17 +127,8 @@ def challenged(source, workdir, colour=None, geometry=None, noise=True):
 
 def train(objective, dataset_of_seed, source, workdir, ignore=()):
     """The objective's student learns in place. Returns the last logs."""
-    objective.build()
-    objective.compile(common.adam(FLAGS.decay_steps, FLAGS.ema), jit_compile=FLAGS.jit_compile)
-    return common.fit(
-        objective,
-        dataset_of_seed,
-        workdir,
-        FLAGS.student_steps or FLAGS.steps,
-        sample=frames.sample(source, common.training_size()),
-        draw=frames.draw,
-        ignore=("student_steps", "keep_superpixels", *ignore),
-    )
+    ignore = ("student_steps", "keep_superpixels", *ignore)
+    return frames.train(objective, dataset_of_seed, source, workdir, steps(), ignore)
 
 
 def copy_of(network):
