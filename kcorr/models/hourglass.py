@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from kcorr.models.blocks import convolution
-from kcorr.models.trunk import batch_normalisation, check_images, standardised
+from kcorr.models.trunk import batch_normalisation, check_images, check_picture_size, standardised
 
 NORMALISATIONS = ("batch", "group")
 
@@ -161,6 +161,8 @@ class HourglassNet(keras.Model):
         blocks: bottlenecks at each place of it, and after it.
         stacks: hourglasses one after the other; the labels are of the last one.
         normalisation: "batch" or "group" (of 16 channels).
+        picture_size: shorter side in pixels of the pictures that it learned from; not used by the
+            call; `kcorr.models.predict_labels` and the like scale pictures to it.
 
     Call: as `kcorr.models.ObjectFrameNet`. The first convolution stands on the even pixels, half a
         pixel beside the centre of its cell, which the labels' grid does not know: that is the
@@ -183,6 +185,7 @@ class HourglassNet(keras.Model):
         blocks=4,
         stacks=1,
         normalisation="batch",
+        picture_size=None,
         name="hourglass",
         **kwargs,
     ):
@@ -193,8 +196,10 @@ class HourglassNet(keras.Model):
             )
         if dimensions < 2:
             raise ValueError(f"labels have at least 2 dimensions, got {dimensions}")
+        check_picture_size(picture_size)
         # === Config ===
         self.dimensions, self.width = dimensions, width
+        self.picture_size = picture_size
         self.config = {
             "dimensions": dimensions,
             "width": width,
@@ -202,6 +207,7 @@ class HourglassNet(keras.Model):
             "blocks": blocks,
             "stacks": stacks,
             "normalisation": normalisation,
+            "picture_size": picture_size,
         }
         # === Layers ===
         policy = self.dtype_policy

@@ -21,6 +21,8 @@ class LandmarkNet(TrunkNetwork):
         kernels, widths, dilations, slope, normalised, initializer: of the trunk
             (`kcorr.models.trunk.Trunk`). The sizes of the kernels are those of the same trunk in
             the next paper; "Gaussian" initial weights of a deviation that is not given.
+        picture_size: shorter side in pixels of the pictures that it learned from; not used by the
+            call; `kcorr.models.predict_landmarks` and the like scale pictures to it.
 
     Call: `net({"image": [b, h, w, 3]}, training=False)`, RGB in [0, 1], any size from 16 x 16.
         Returns a dict, all float32:
@@ -44,6 +46,7 @@ class LandmarkNet(TrunkNetwork):
         slope=0.0,
         normalised=True,
         initializer="glorot_normal",
+        picture_size=None,
         name="landmarks",
         **kwargs,
     ):
@@ -57,12 +60,13 @@ class LandmarkNet(TrunkNetwork):
             "normalised": normalised,
             "initializer": initializer,
         }
-        super().__init__(landmarks, trunk, name=name, **kwargs)
+        super().__init__(landmarks, trunk, picture_size, name=name, **kwargs)
         self.head_norm = batch_normalisation("head_norm", "float32") if last_activation else None
         self.landmarks = landmarks
         self.config = {
             "landmarks": landmarks,
             "last_activation": last_activation,
+            "picture_size": picture_size,
             **self.trunk.config,
         }
 

@@ -28,6 +28,8 @@ class ObjectFrameNet(TrunkNetwork):
         kernels, widths, dilations, slope, normalised, initializer: of the trunk
             (`kcorr.models.trunk.Trunk`). LeakyReLU 0.2, batch normalisation and Xavier-normal
             weights are the released code's; the first paper has a ReLU.
+        picture_size: shorter side in pixels of the pictures that it learned from; not used by the
+            call; `kcorr.models.predict_labels` and the like scale pictures to it.
 
     Call: `net({"image": [b, h, w, 3]}, training=False)`, RGB in [0, 1], any size from 16 x 16.
         Returns a dict:
@@ -49,6 +51,7 @@ class ObjectFrameNet(TrunkNetwork):
         slope=0.2,
         normalised=True,
         initializer="glorot_normal",
+        picture_size=None,
         name="object_frame",
         **kwargs,
     ):
@@ -62,9 +65,13 @@ class ObjectFrameNet(TrunkNetwork):
             "normalised": normalised,
             "initializer": initializer,
         }
-        super().__init__(dimensions, trunk, name=name, **kwargs)
+        super().__init__(dimensions, trunk, picture_size, name=name, **kwargs)
         self.dimensions = dimensions
-        self.config = {"dimensions": dimensions, **self.trunk.config}
+        self.config = {
+            "dimensions": dimensions,
+            "picture_size": picture_size,
+            **self.trunk.config,
+        }
 
     def call(self, inputs, training=False):
         return {"labels": self.maps(inputs, training)}

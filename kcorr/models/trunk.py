@@ -36,6 +36,12 @@ def check_images(images):
         raise ValueError(f"expected images [b, h, w, 3] of at least 16x16, got {shape}")
 
 
+def check_picture_size(size):
+    """Raises ValueError for what is neither None nor a whole number from 16."""
+    if size is not None and (int(size) != size or size < 16):
+        raise ValueError(f"picture_size must be None or a whole number from 16, got {size!r}")
+
+
 @keras.saving.register_keras_serializable(package="kcorr")
 class Trunk(keras.layers.Layer):
     """Convolutions, each with batch normalisation and LeakyReLU; after the first a 2x2 max-pool.
@@ -129,13 +135,16 @@ class TrunkNetwork(keras.Model):
     Args:
         outputs: channels of the head.
         trunk: arguments of the `Trunk`, all of them.
+        picture_size: see `kcorr.models.LandmarkNet`.
         **kwargs: of `keras.Model`.
     """
 
     stride = 2
 
-    def __init__(self, outputs, trunk, **kwargs):
+    def __init__(self, outputs, trunk, picture_size=None, **kwargs):
         super().__init__(**kwargs)
+        check_picture_size(picture_size)
+        self.picture_size = picture_size
         self.trunk = Trunk(**trunk, dtype=self.dtype_policy, name="trunk")
         # Inner products of labels and logits reach hundreds: exact whatever the rest computes in.
         self.head = convolution(

@@ -43,7 +43,7 @@ def make(kind, **options):
 
 @functools.cache
 def shared(kind, policy="float32"):
-    return make(kind, dtype=policy)
+    return make(kind, dtype=policy, picture_size=70)
 
 
 class Truth(Weights):
@@ -250,7 +250,7 @@ def test_save_and_reload(kind, tmp_path):
     network, images = shared(kind, "mixed_bfloat16"), {"image": pictures(*SIZE)}
     network.save(tmp_path / "network.keras")
     again = keras.saving.load_model(tmp_path / "network.keras")
-    assert again.get_config() == network.get_config()
+    assert again.get_config() == network.get_config() and again.picture_size == 70
     for layer in again._flatten_layers(include_self=False):
         right = "float32" if "head" in layer.name else "mixed_bfloat16"
         assert layer.dtype_policy.name == right, layer.path
@@ -307,3 +307,6 @@ def test_what_is_refused():
         ObjectFrameNet(widths=DILATIONS[1][:-1])
     with pytest.raises(ValueError, match="normalisation must be one of batch, group, got 'layer'"):
         HourglassNet(normalisation="layer")
+    for kind, size in zip(TINY, (15, 20.5, -32), strict=True):
+        with pytest.raises(ValueError, match=f"None or a whole number from 16, got {size}"):
+            kind(picture_size=size)
