@@ -11,7 +11,10 @@ from kcorr.viz.arrows import draw_arrows
 from kcorr.viz.errors import error_map, error_map_legend
 from kcorr.viz.flow_color import color_wheel_legend, flow_to_color, flow_to_color_authors
 from kcorr.viz.heat import disparity_to_color, heat
+from kcorr.viz.label_color import label_basis, labels_to_color
+from kcorr.viz.object_frames import draw_axis, draw_symmetry, symmetry_line, unroll_sphere
 from kcorr.viz.overlays import difference, occlusion_overlay, overlay
+from kcorr.viz.points import draw_matches, draw_points, point_colors
 from kcorr.viz.report import report_html, write_report
 from kcorr.viz.runs import Run, read_run, take_evaluation
 from kcorr.viz.sheet import side_by_side
@@ -25,6 +28,10 @@ __all__ = [
     "difference",
     "disparity_to_color",
     "draw_arrows",
+    "draw_axis",
+    "draw_matches",
+    "draw_points",
+    "draw_symmetry",
     "error_map",
     "error_map_legend",
     "flicker",
@@ -32,13 +39,18 @@ __all__ = [
     "flow_to_color",
     "flow_to_color_authors",
     "heat",
+    "label_basis",
+    "labels_to_color",
     "mean_difference",
     "occlusion_overlay",
     "overlay",
+    "point_colors",
     "read_run",
     "report_html",
     "side_by_side",
+    "symmetry_line",
     "take_evaluation",
+    "unroll_sphere",
     "video_writer",
     "warped_flicker",
     "write_report",

@@ -121,6 +121,11 @@ def _not_empty(array, name):
 
 def _real(array, name):
     _not_empty(array, name)
+    return real(array, name)
+
+
+def real(array, name):
+    """Returns an array of any shape as float64; raises ValueError unless it holds real numbers."""
     if array.dtype.kind not in "biuf":
         # ml_dtypes' bfloat16 has kind V but casts like a float.
         try:
