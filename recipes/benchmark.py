@@ -131,14 +131,14 @@ def measure_memory(title):
     from recipes.benchmark_cases import DISTANCE_FORMS, DISTANCE_MEMORY_TARGET
 
     found = {}
-    for form in DISTANCE_FORMS:
-        call = f"main({form!r}, {FLAGS.threads}, {FLAGS.smoke})"
+    for forms in [tuple(DISTANCE_FORMS)] if FLAGS.smoke else [(form,) for form in DISTANCE_FORMS]:
+        call = f"main({forms!r}, {FLAGS.threads}, {FLAGS.smoke})"
         program = f"from recipes.benchmark_memory import main; {call}"
         command = [sys.executable, "-c", program]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            raise RuntimeError(f"memory of {form}: {done.stderr.strip()}")
-        found[form] = float(done.stdout)
+            raise RuntimeError(f"memory of {', '.join(forms)}: {done.stderr.strip()}")
+        found |= zip(forms, map(float, done.stdout.split()), strict=True)
     first, *_ = found.values()
     return [
         {
@@ -161,7 +161,9 @@ def measure_pipeline():
     pairs = frames.open_pairs()
     opening = (time.perf_counter() - start) * 1e3
     steps = {
-        policy: benchmark_cases.training_step("UnsupervisedFlow", policy, FLAGS.batch_size, size)
+        policy: benchmark_cases.training_step(
+            "UnsupervisedFlow", policy, FLAGS.batch_size, size, benchmark_cases.trained(FLAGS.smoke)
+        )
         for policy in benchmark_cases.policies(FLAGS.smoke)
     }
     shape = benchmark_cases.times((FLAGS.batch_size, *size))

@@ -1,11 +1,12 @@
 """How much memory a form of `expected_distance` takes, forward and backward, in megabytes.
 
-    python -c 'from recipes.benchmark_memory import main; main("kcorr")'
+    python -c 'from recipes.benchmark_memory import main; main(["kcorr"])'
 
-`recipes.benchmark` does this once for each form, because what one form has freed stays with the
-process and would hide what the next one takes. TensorFlow tells the peak of its own allocations on
-accelerators only, so that the resident set is what counts: its highest value while the form runs,
-less its value before, with all inputs there and everything started by a run on tiny ones.
+`recipes.benchmark` does this once for each form (but in a smoke), because what one form has freed
+stays with the process and would hide what the next one takes. TensorFlow tells the peak of its own
+allocations on accelerators only, so that the resident set is what counts: its highest value while
+the form runs, less its value before, with all inputs there and everything started by a run on tiny
+ones.
 """
 
 from pathlib import Path
@@ -13,12 +14,20 @@ from pathlib import Path
 STATUS = Path("/proc/self/status")
 
 
-def main(form, threads=2, smoke=False):
-    """Prints the megabytes; `smoke` takes tiny sizes."""
+def main(forms, threads=2, smoke=False):
+    """Prints the megabytes of each form, line by line; `smoke` takes tiny sizes."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     from recipes import benchmark_cases as cases
+
+    for form in forms:
+        print(megabytes(cases, form, smoke))
+
+
+def megabytes(cases, form, smoke):
+    """The rise of this process' resident set while the form runs."""
+    import tensorflow as tf
 
     step = tf.function(cases.with_gradients(cases.DISTANCE_FORMS[form], watched=2), autograph=False)
     step(*cases.distance_inputs(smoke=True))
@@ -28,7 +37,7 @@ def main(form, threads=2, smoke=False):
     before = kilobytes("VmRSS")
     results = step(*inputs)
     results[0].numpy()
-    print(max(kilobytes("VmHWM") - before, 1) / 1024)
+    return max(kilobytes("VmHWM") - before, 1) / 1024
 
 
 def kilobytes(name):

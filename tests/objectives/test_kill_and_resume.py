@@ -107,13 +107,3 @@ def test_a_killed_run_goes_on_behind_its_damaged_checkpoints_and_ends_on_the_ste
     assert [line["step"] for line in logged] == list(range(1, STEPS + 1))
     assert (run / "network.weights.h5").exists()
     assert not [path for path in run.rglob(".*")], "temporary files were left behind"
-
-    # A third start has nothing left to do, and does not train on.
-    last = complete_checkpoints(tmp_path)[-1]
-    digest, network = last.read_bytes(), (run / "network.weights.h5").read_bytes()
-    process = start(tmp_path)
-    assert process.wait(timeout=PATIENCE) == 0
-    assert last.read_bytes() == digest
-    assert len((run / "log.jsonl").read_text().splitlines()) == STEPS
-    assert json.loads((run / "metrics.json").read_text())["loss"] == logged[-1]["loss"]
-    assert len((run / "network.weights.h5").read_bytes()) == len(network)
