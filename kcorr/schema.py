@@ -60,6 +60,8 @@ LABELS = "labels"
 HEATMAPS = "heatmaps"
 PROBABILITIES = "probabilities"
 POINTS = "points"
+CONFIDENCE = "confidence"
+SIMILARITY = "similarity"
 
 _IMAGE = Field("b h w 3", "float32", "RGB in [0, 1]")
 _FLOW = Field("b h w 2", "float32", "(x, y) in pixels, q - p")

@@ -68,7 +68,7 @@ def load_networks():
     if FLAGS.smoke:
         return {"untrained": build("ddflow_small")}
     try:
-        return {name: load(name, FLAGS.network) for name in FLAGS.model}
+        return {name: load(name, FLAGS.network, gives="flow") for name in FLAGS.model}
     except ValueError as error:
         raise common.UserError(f"--model: {error}") from error
 

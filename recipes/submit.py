@@ -71,7 +71,7 @@ def load_network():
     from kcorr.models import load
 
     try:
-        return load(FLAGS.model, FLAGS.network)
+        return load(FLAGS.model, FLAGS.network, gives="flow")
     except ValueError as error:
         raise common.UserError(f"--model: {error}") from error
 

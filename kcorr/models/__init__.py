@@ -11,6 +11,10 @@ from kcorr.models.flownet import FlowNetS as FlowNetS
 from kcorr.models.hourglass import HourglassNet as HourglassNet
 from kcorr.models.landmarks import LandmarkNet as LandmarkNet
 from kcorr.models.object_frame import ObjectFrameNet as ObjectFrameNet
+from kcorr.models.object_predict import ObjectPredictor as ObjectPredictor
+from kcorr.models.object_predict import match_object_points as match_object_points
+from kcorr.models.object_predict import predict_labels as predict_labels
+from kcorr.models.object_predict import predict_landmarks as predict_landmarks
 from kcorr.models.pairs import flows_of_pairs as flows_of_pairs
 from kcorr.models.predict import Predictor as Predictor
 from kcorr.models.predict import predict as predict

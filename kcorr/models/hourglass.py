@@ -176,6 +176,7 @@ class HourglassNet(keras.Model):
     """
 
     stride = 2
+    gives = "labels"
 
     def __init__(
         self,

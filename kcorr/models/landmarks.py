@@ -29,12 +29,16 @@ class LandmarkNet(TrunkNetwork):
         heatmaps: [b, h // 2, w // 2, k] logits.
         probabilities: [b, h // 2, w // 2, k], each map sums to 1.
         points: [b, k, 2], (x, y) in pixels of the picture: cell i has its centre at 2 i + 0.5.
+        confidence: [b, k, 1], the largest probability of a cell: near 1 for a landmark that is
+            surely in one place, and small where it may be anywhere, or between cells.
 
     Raises:
         ValueError: no landmark, lists that do not fit, or no such images.
 
     Source: Thewlis et al., ICCV 2017.
     """
+
+    gives = "landmarks"
 
     def __init__(
         self,
@@ -83,4 +87,10 @@ class LandmarkNet(TrunkNetwork):
         probabilities = spatial_softmax(heatmaps)
         cells = soft_argmax(probabilities, normalised=True)
         points = cells * float(self.stride) + (self.stride - 1) / 2
-        return {"heatmaps": heatmaps, "probabilities": probabilities, "points": points}
+        confidence = ops.expand_dims(ops.max(probabilities, axis=(1, 2)), -1)
+        return {
+            "heatmaps": heatmaps,
+            "probabilities": probabilities,
+            "points": points,
+            "confidence": confidence,
+        }

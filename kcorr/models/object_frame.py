@@ -42,6 +42,8 @@ class ObjectFrameNet(TrunkNetwork):
     Source: Thewlis et al., NeurIPS 2017 and ICCV 2019 (DVE, released code).
     """
 
+    gives = "labels"
+
     def __init__(
         self,
         dimensions=3,

@@ -5,9 +5,10 @@ import numbers
 import keras
 import numpy as np
 from keras import ops
-from PIL import Image
 
 from kcorr import schema
+from kcorr.models.picture_arrays import as_float, scaled
+from kcorr.models.registry import check_gives
 from kcorr.ops import backward_warp, fb_occlusion, resize, resize_flow
 
 SMALLEST = 16  # what networks take; smaller pictures are padded
@@ -59,7 +60,8 @@ def predict(
 
     Raises:
         ValueError: a wrong shape, dtype or range, sizes that differ, a bad `max_side`, an unknown
-            `protocol`, "selflow" with a `max_side`, or a frame more than the network takes.
+            `protocol`, "selflow" with a `max_side`, a frame more than the network takes, or a
+            network that gives no flow.
 
     Source: protocol: the released code of SelFlow (Liu et al., CVPR 2019).
     """
@@ -88,6 +90,7 @@ class Predictor:
             )
         if protocol == "selflow" and max_side is not None:
             raise ValueError("the protocol 'selflow' sees pictures enlarged: it has no max_side")
+        check_gives(network, "flow")
         self.network, self.backward, self.max_side = network, backward, max_side
         self.protocol = protocol
         self._graph = _Graph(network, backward, protocol) if compiled else None
@@ -125,7 +128,7 @@ class Predictor:
                 given[schema.IMAGE3] = image2 if image3 is None else image3
         elif image0 is not None or image3 is not None:
             raise ValueError("image0 and image3 are for a network of three frames; this takes two")
-        images = {key: _as_float(image, key) for key, image in given.items()}
+        images = {key: as_float(image, key) for key, image in given.items()}
         height, width, _ = images[schema.IMAGE1].shape
         for key, image in images.items():
             if image.shape != (height, width, 3):
@@ -176,22 +179,6 @@ def _infer(network, inputs, backward, protocol=None, crop=None):
     return result
 
 
-def _as_float(image, name):
-    image = np.asarray(image)
-    if image.ndim != 3 or image.shape[-1] != 3 or 0 in image.shape:
-        raise ValueError(f"{name} has shape {image.shape}, expected [h, w, 3]")
-    if image.dtype in (np.uint8, np.uint16):
-        return image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
-    if image.dtype.kind != "f":
-        raise ValueError(f"{name} has dtype {image.dtype}, expected uint8, uint16 or float")
-    # Interpolation may overshoot a little; 2 and more is a picture in [0, 255].
-    if not (image.min() >= -1 and image.max() < 2):
-        raise ValueError(
-            f"{name} has values from {image.min():g} to {image.max():g}, expected [0, 1]"
-        )
-    return image.astype(np.float32)
-
-
 def _seen_size(size, max_side):
     longest = max(size)
     if max_side is None or longest <= max_side:
@@ -203,14 +190,7 @@ def _resized(image, size, protocol):
     if protocol == "selflow":
         resized = resize(image[None], size, "nearest", align_corners=True)
         return ops.convert_to_numpy(resized)[0]
-    # This averages pixels as it shrinks; plain bilinear sampling would alias.
-    channels = [
-        Image.fromarray(np.ascontiguousarray(image[..., c])).resize(
-            size[::-1], Image.Resampling.BILINEAR
-        )
-        for c in range(3)
-    ]
-    return np.stack([np.asarray(channel) for channel in channels], axis=-1)
+    return scaled(image, size)
 
 
 def _pad(image):

@@ -1,5 +1,7 @@
 """Networks by name."""
 
+import inspect
+
 from kcorr.models.ddflow import VARIANTS as DDFLOW_VARIANTS
 from kcorr.models.ddflow import DDFlowNet
 from kcorr.models.flownet import CORRELATION_VARIANTS as FLOWNETC_VARIANTS
@@ -46,6 +48,40 @@ def _by_name(families):
 
 NETWORKS = _by_name(_FAMILIES)  # two or more frames in, flow out
 OBJECT_NETWORKS = _by_name(_OBJECT_FAMILIES)  # one picture in, landmarks or labels out
+
+
+_KINDS = {
+    "flow": f"a flow network such as {' or '.join(sorted(NETWORKS))}",
+    **{
+        gives: f"a network of {what} such as "
+        + " or ".join(sorted(k for k, (kind, _) in OBJECT_NETWORKS.items() if kind.gives == gives))
+        for gives, what in (("landmarks", "landmarks"), ("labels", "dense labels"))
+    },
+}
+
+
+def gives_of(network):
+    """What a network gives: "flow", "landmarks" or "labels"; None for no network of kcorr."""
+    if hasattr(network, "gives"):
+        return network.gives
+    call = getattr(network, "call", None)
+    return "flow" if callable(call) and "backward" in inspect.signature(call).parameters else None
+
+
+def kind_of_network(gives=None):
+    """Words for networks that give this, with their names; None for any network."""
+    return _KINDS[gives] if gives else ", or ".join(_KINDS.values())
+
+
+def check_gives(network, gives):
+    """Raises ValueError for a network of kcorr that gives something else.
+
+    A flow network may be anything that is called like one.
+    """
+    given = getattr(network, "gives", "flow")
+    if given != gives:
+        name = getattr(network, "name", type(network).__name__)
+        raise ValueError(f"{name!r} gives {given}; expected {kind_of_network(gives)}")
 
 
 def build(name, **overrides):

@@ -1,8 +1,6 @@
 """Networks that are ready to call: the ones that ship with kcorr, and files."""
 
 import functools
-import inspect
-import json
 import zipfile
 from collections import Counter
 from dataclasses import dataclass
@@ -10,14 +8,13 @@ from pathlib import Path
 
 import h5py
 import keras
-from keras import ops
 
-from kcorr.models.registry import NETWORKS, build
+from kcorr.models.registry import NETWORKS, OBJECT_NETWORKS, build, gives_of, kind_of_network
+from kcorr.models.saved_models import first_line, load_saved_model
 
 _WEIGHTS = Path(__file__).parents[1] / "weights"
 _KINDS = "a .keras file, a .weights.h5 file or a SavedModel folder of `kcorr export`"
-_ENDPOINT = "serving_float"
-_ENDPOINT_OF_THREE = "three_frames"
+_OUTPUTS = {"landmarks": "landmarks", "labels": "dimensions"}  # what is free in a known network
 
 
 @dataclass(frozen=True)
@@ -42,23 +39,36 @@ SHIPPED = {
 }
 
 
-def load(name_or_path, network=None, dtype="float32"):
+def load(name_or_path, network=None, dtype="float32", gives=None):
     """A trained network, ready to call.
 
     Args:
         name_or_path: a name of `SHIPPED` ("ddflow"), or a path: a `.keras` file, a `.weights.h5`
             file, or a SavedModel folder that `kcorr export` made (with or without its version).
         network: what a `.weights.h5` file belongs to, a name of `kcorr.models.build`. None finds
-            the known network that has exactly these parameters.
+            the known network that has exactly these parameters, of any number of landmarks or
+            dimensions. (Such a file does not hold a `picture_size`; a `.keras` file does.)
         dtype: dtype policy that the network computes in; a SavedModel keeps its own.
+        gives: what is wanted: "flow", "landmarks" or "labels"; None takes any network.
 
     Returns:
-        A `keras.Model`, dict in, dict out; for a SavedModel an object that is called alike.
+        A `keras.Model`, dict in, dict out; for a SavedModel an object that is called alike. Its
+        attribute `gives` is "landmarks" or "labels" if it is a network of objects.
 
     Raises:
         FileNotFoundError: no such file, or the weights of a shipped network are missing.
         ValueError: an unknown name, a damaged file, or one that holds something else.
     """
+    if gives not in (None, "flow", *_OUTPUTS):
+        raise ValueError(f"gives must be flow, landmarks, labels or None, got {gives!r}")
+    model = _load(name_or_path, network, dtype, gives)
+    if gives_of(model) != (gives or gives_of(model)):
+        holds = type(model).__name__
+        raise ValueError(f"{name_or_path}: holds a {holds}; expected {kind_of_network(gives)}")
+    return model
+
+
+def _load(name_or_path, network, dtype, gives):
     if name_or_path in SHIPPED:
         shipped = SHIPPED[name_or_path]
         path = _WEIGHTS / shipped.file
@@ -67,10 +77,10 @@ def load(name_or_path, network=None, dtype="float32"):
                 f"{path}: the weights of {name_or_path!r} are missing from this installation of "
                 "kcorr; expected them to come with the package"
             )
-        return _load_weights(path, shipped.network, dtype)
+        return _load_weights(path, shipped.network, dtype, None)
     path = Path(name_or_path)
     if path.is_dir():
-        return SavedModelNetwork(path)
+        return load_saved_model(path, _allowed())
     name = path.name.lower()
     kind = next((one for one in (".weights.h5", ".keras") if name.endswith(one)), None)
     if not path.exists():
@@ -81,86 +91,10 @@ def load(name_or_path, network=None, dtype="float32"):
         raise ValueError(f"{path}: not a model by its name; expected {_allowed()}")
     if kind == ".keras":
         return _load_keras(path, dtype)
-    if network is not None and network not in NETWORKS:
-        raise ValueError(f"unknown network {network!r}; known are {', '.join(sorted(NETWORKS))}")
-    return _load_weights(path, network, dtype)
-
-
-class SavedModelNetwork:
-    """A SavedModel of `kcorr export`, called like a network.
-
-    Args:
-        directory: a folder with `saved_model.pb`, or one with version folders 1, 2, ... of which
-            the highest is taken.
-
-    Attributes:
-        frames: 3 where the model card beside the SavedModel names the signature "three_frames",
-            else 2.
-
-    Call: `net({"image1": [b, h, w, 3], "image2": [b, h, w, 3]}, backward=False)`, images in [0, 1]
-        -> dict with "flow" [b, h, w, 2] and, if `backward`, "flow_backward". A network of three
-        frames takes "image0", and for the flow back "image3", as `SelFlowNet` does, and also gives
-        "flow_previous"; its signature is of 8-bit pictures, so that images are rounded to them.
-
-    Raises:
-        ValueError: the folder holds no SavedModel, or not one with kcorr's signatures.
-    """
-
-    def __init__(self, directory):
-        self.path = _newest_version(Path(directory))
-        self.name = Path(directory).name
-        self.frames = 3 if _ENDPOINT_OF_THREE in _named_signatures(self.path) else 2
-        endpoint = _ENDPOINT_OF_THREE if self.frames == 3 else _ENDPOINT
-        try:
-            self._layer = keras.layers.TFSMLayer(str(self.path), call_endpoint=endpoint)
-        except Exception as error:  # TensorFlow raises what it likes for a damaged file
-            raise ValueError(
-                f"{directory}: no SavedModel with the signature {endpoint!r} can be read from it "
-                f"({_first_line(error)}); expected {_allowed()}"
-            ) from error
-
-    def __call__(self, inputs, backward=False):
-        first, second = inputs["image1"], inputs["image2"]
-        names, returned = ("image1", "image2"), "flow"
-        passes = [(first, second), (second, first)]
-        if self.frames == 3:
-            names, returned = ("image0", *names), "flow_previous"
-            before, after = inputs.get("image0", first), inputs.get("image3", second)
-            passes = [(before, first, second), (first, second, after)]
-        # Both directions as one batch: a signature has no flags.
-        passes = passes[: 1 + bool(backward)]
-        images = [self._pixels(ops.concatenate(same)) for same in zip(*passes, strict=True)]
-        outputs = self._layer(images[0], **dict(zip(names[1:], images[1:], strict=True)))
-        flows = {key: ops.split(flow, len(passes), axis=0) for key, flow in outputs.items()}
-        back = {"flow_backward": flows[returned][1]} if backward else {}
-        return {**{key: halves[0] for key, halves in flows.items()}, **back}
-
-    def _pixels(self, image):
-        image = ops.cast(image, "float32")
-        if self.frames == 2:
-            return image
-        return ops.cast(ops.round(255.0 * ops.clip(image, 0.0, 1.0)), "uint8")
-
-
-def _named_signatures(path):
-    """The signatures by the model card; none where there is no card that can be read."""
-    try:
-        return json.loads((path / "model_card.json").read_text(encoding="utf-8"))["signatures"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def _newest_version(directory):
-    if (directory / "saved_model.pb").is_file():
-        return directory
-    versions = [
-        one
-        for one in directory.iterdir()
-        if one.name.isdecimal() and (one / "saved_model.pb").is_file()
-    ]
-    if not versions:
-        raise ValueError(f"{directory}: a folder without a SavedModel; expected {_allowed()}")
-    return max(versions, key=lambda one: int(one.name))
+    known = sorted({**NETWORKS, **OBJECT_NETWORKS})
+    if network is not None and network not in known:
+        raise ValueError(f"unknown network {network!r}; known are {', '.join(known)}")
+    return _load_weights(path, network, dtype, gives)
 
 
 def _load_keras(path, dtype):
@@ -170,14 +104,11 @@ def _load_keras(path, dtype):
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # zip, json, HDF5 and configuration: each raises its own
         raise ValueError(
-            f"{path}: damaged, or not a network of kcorr ({_first_line(error)}); expected a "
-            f".keras file of {' or '.join(sorted(NETWORKS))}"
+            f"{path}: damaged, or not a network of kcorr ({first_line(error)}); expected a "
+            f".keras file of {kind_of_network()}"
         ) from error
-    if "backward" not in inspect.signature(model.call).parameters:
-        raise ValueError(
-            f"{path}: holds a {type(model).__name__}; expected a flow network such as "
-            f"{' or '.join(sorted(NETWORKS))}"
-        )
+    if gives_of(model) is None:
+        raise ValueError(f"{path}: holds a {type(model).__name__}; expected {kind_of_network()}")
     policy = keras.dtype_policies.get(dtype)
     if model.dtype_policy.name == policy.name:
         return model
@@ -187,42 +118,72 @@ def _load_keras(path, dtype):
     return twin
 
 
-def _load_weights(path, network, dtype):
-    shapes = _stored_shapes(path)
-    candidates = [network] if network else sorted(NETWORKS)
-    fitting = [name for name in candidates if _shapes(name) == shapes]
-    if not fitting:
+def _load_weights(path, network, dtype, gives):
+    shapes, outputs = _stored_shapes(path)
+    if network:
+        families = [[network]]
+    else:
+        # Flow first: the shapes of the others are then not needed.
+        families = [
+            sorted(name for name, (kind, _) in family.items() if _wanted(kind, gives))
+            for family in (NETWORKS, OBJECT_NETWORKS)
+        ]
+    for candidates in families:
+        fitting = [name for name in candidates if _shapes(name, _free(name, outputs)) == shapes]
+        if fitting:
+            break
+    else:
         raise ValueError(
             f"{path}: its {shapes.total()} arrays do not fit; expected exactly the parameters of "
-            f"{' or '.join(candidates)}"
+            f"{' or '.join(name for family in families for name in family)}"
         )
     if len(fitting) > 1:
         raise ValueError(
             f"{path}: fits {' and '.join(fitting)}; expected to be told which by `network`"
         )
     [name] = fitting
-    model = build(name, dtype=dtype)
+    model = build(name, dtype=dtype, **_options(name, _free(name, outputs)))
     try:
         model.load_weights(path)
     except Exception as error:  # HDF5 and Keras raise KeyError, OSError, ValueError, ...
-        raise ValueError(f"{path}: does not fit {name} ({_first_line(error)})") from error
+        raise ValueError(f"{path}: does not fit {name} ({first_line(error)})") from error
     return model
 
 
+def _wanted(kind, gives):
+    return gives in (None, getattr(kind, "gives", "flow"))
+
+
+def _free(name, outputs):
+    """The outputs if they are this network's to choose, else None."""
+    return outputs if name in OBJECT_NETWORKS else None
+
+
+def _options(name, outputs):
+    """Arguments that make an object network of so many landmarks or dimensions; None for others."""
+    return {} if outputs is None else {_OUTPUTS[OBJECT_NETWORKS[name][0].gives]: outputs}
+
+
 @functools.cache
-def _shapes(name):
+def _shapes(name, outputs=None):
     """How many arrays of each shape a network has; no memory is taken for them."""
-    with keras.StatelessScope(initialize_variables=False):
-        return Counter(tuple(weight.shape) for weight in build(name).weights)
+    options = _options(name, outputs)
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            return Counter(tuple(weight.shape) for weight in build(name, **options).weights)
+    except ValueError:  # a head of one channel is of no network of labels
+        return None
 
 
 def _stored_shapes(path):
-    """How many arrays of each shape a .weights.h5 holds."""
-    shapes = Counter()
+    """How many arrays of each shape a .weights.h5 holds, and the channels of what is its head."""
+    shapes, heads = Counter(), []
 
-    def visit(_, item):
+    def visit(name, item):
         if isinstance(item, h5py.Dataset):
             shapes[tuple(item.shape)] += 1
+            if name == "head/vars/1":  # the bias
+                heads.extend(item.shape)
 
     try:
         with h5py.File(path, "r") as file:
@@ -231,13 +192,8 @@ def _stored_shapes(path):
         raise ValueError(
             f"{path}: damaged, or not a .weights.h5 file; expected one that Keras saved"
         ) from error
-    return shapes
+    return shapes, heads[0] if len(heads) == 1 else None
 
 
 def _allowed():
     return f"{' or '.join(sorted(SHIPPED))} (shipped), {_KINDS}"
-
-
-def _first_line(error):
-    lines = str(error).strip().splitlines()
-    return lines[0].strip() if lines else type(error).__name__

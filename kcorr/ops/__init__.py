@@ -15,6 +15,7 @@ from kcorr.ops.fusion import fuse_flows as fuse_flows
 from kcorr.ops.grid import pixel_grid as pixel_grid
 from kcorr.ops.lattice import cell_axis as cell_axis
 from kcorr.ops.lookup import CorrelationLookup as CorrelationLookup
+from kcorr.ops.matching import match_points as match_points
 from kcorr.ops.occlusion import fb_occlusion as fb_occlusion
 from kcorr.ops.reduce import masked_mean as masked_mean
 from kcorr.ops.resize import resize as resize
