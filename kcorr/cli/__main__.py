@@ -7,13 +7,24 @@ import signal
 import sys
 
 import kcorr
-from kcorr.cli import convert, evaluate, export, flow, import_checkpoint, stereo
+from kcorr.cli import (
+    convert,
+    evaluate,
+    export,
+    flow,
+    import_checkpoint,
+    landmarks,
+    match_points,
+    stereo,
+)
 from kcorr.cli.errors import CommandError, one_line
 from kcorr.cli.networks import quiet_logs
 
 COMMANDS = {
     "flow": flow,
     "stereo": stereo,
+    "landmarks": landmarks,
+    "match-points": match_points,
     "evaluate": evaluate,
     "convert": convert,
     "import-checkpoint": import_checkpoint,
@@ -33,7 +44,7 @@ def parser():
     """The parser of the whole command line."""
     top = _Parser(
         prog="kcorr",
-        description="Dense correspondence without labels: optical flow and stereo.",
+        description="Dense correspondence without labels: optical flow, stereo, and objects.",
     )
     top.add_argument("--version", action="version", version=f"kcorr {kcorr.__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
@@ -94,8 +105,9 @@ def _run(top, args):
         raise
     except Exception as error:
         if _is_out_of_memory(error):
+            option = "--size" if hasattr(args, "size") else "--max-side"
             error = CommandError(
-                "not enough memory for pictures of this size; --max-side N needs less"
+                f"not enough memory for pictures of this size; {option} N needs less"
             )
         if not _is_bad_input(error):
             raise

@@ -21,6 +21,23 @@ def check_max_side(value):
         raise CommandError(f"--max-side is {value}; expected a whole number from 16")
 
 
+def add_size(parser):
+    """--size, of commands on pictures of objects; `check_size` refuses what is too small."""
+    parser.add_argument(
+        "--size",
+        type=int,
+        metavar="N",
+        help="the network sees pictures scaled to this shorter side (default: the size that it "
+        "learned from; where the model does not tell, pictures as they are)",
+    )
+
+
+def check_size(value):
+    """Refuses a --size below what networks take."""
+    if value is not None and value < 16:
+        raise CommandError(f"--size is {value}; expected a whole number from 16")
+
+
 def some_of(known):
     """A type that reads KIND,KIND into a tuple and refuses what is not in `known`."""
 

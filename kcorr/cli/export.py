@@ -7,8 +7,10 @@ from kcorr.cli.folders import check_output_folder
 from kcorr.cli.networks import add_network_argument, load_network
 
 DESCRIPTION = """\
-Write a network as a SavedModel: a new version folder with the signatures serving_default,
-flow_and_occlusion and features, warm-up requests and a model card."""
+Write a network as a SavedModel: a new version folder with signatures, warm-up requests and a model
+card. A flow network has the signatures serving_default, flow_and_occlusion and features, a network
+of landmarks serving_default and landmarks, an object frame serving_default, label and
+match_points."""
 EXAMPLES = """\
 examples:
   kcorr export ddflow saved_models/ddflow
@@ -40,11 +42,11 @@ def run(args):
             f"{args.model}: is a folder; expected a shipped network, a .keras or .weights.h5 file"
         )
     check_output_folder(args.output)
-    network = load_network(args.model, args.network)
-    from kcorr.export import export_flow
+    network = load_network(args.model, args.network, gives=None)
+    from kcorr.export import export_network
 
     try:
-        written = export_flow(network, args.output, version=args.number)
+        written = export_network(network, args.output, version=args.number)
     except ValueError as error:
         raise CommandError(one_line(error)) from error
     print(written)

@@ -9,14 +9,15 @@ import tempfile
 from kcorr.cli.errors import CommandError, one_line
 
 
-def add_model_arguments(parser):
-    """--model and --network."""
+def add_model_arguments(parser, default="ddflow"):
+    """--model, which is required where there is no default, and --network."""
+    shown = " (default: %(default)s)" if default else ""
     parser.add_argument(
         "--model",
-        default="ddflow",
+        default=default,
+        required=default is None,
         metavar="NAME|PATH",
-        help="a shipped network, a .keras or .weights.h5 file, or a SavedModel folder "
-        "(default: %(default)s)",
+        help=f"a shipped network, a .keras or .weights.h5 file, or a SavedModel folder{shown}",
     )
     add_network_argument(parser)
 
@@ -30,14 +31,19 @@ def add_network_argument(parser):
     )
 
 
-def load_network(model, network=None):
-    """`kcorr.load` with its errors made `CommandError`, and with quiet imports."""
+def load_network(model, network=None, gives="flow"):
+    """`kcorr.load` with its errors made `CommandError`, and with quiet imports.
+
+    Args:
+        model, network: --model and --network.
+        gives: what the network must give, see `kcorr.load`.
+    """
     if network is not None and not model.lower().endswith(".weights.h5"):
         raise CommandError(f"--network is for a .weights.h5 file; got the model {model}")
     with quiet_start():
         from kcorr.models import load
     try:
-        return load(model, network)
+        return load(model, network, gives=gives)
     except ValueError as error:
         raise CommandError(one_line(error)) from error
 

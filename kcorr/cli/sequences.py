@@ -1,7 +1,6 @@
 """`kcorr flow VIDEO` and `kcorr flow FOLDER`."""
 
 import contextlib
-import sys
 import time
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from kcorr.cli.errors import CommandError, one_line
 from kcorr.cli.folders import check_output_folder, make_output_folder
 from kcorr.cli.networks import load_network
 from kcorr.cli.pictures import Summary, needs_backward, save
+from kcorr.cli.progress import progress
 from kcorr.datasets import Pairs, VideoFrames, Windows, find_cuts
 from kcorr.datasets.folders import picture_sequences
 from kcorr.io import read_image
@@ -69,7 +69,7 @@ class _Run:
         count = len(self._pairs)
         try:
             with contextlib.ExitStack() as stack:
-                for index in _progress(range(count), count, stack):
+                for index in progress(range(count), count, "flow", stack):
                     self._pair(index, stack)
                     self._done += 1
         except KeyboardInterrupt:
@@ -200,28 +200,3 @@ def _check_av(args):
                 f"{Path(args.output, 'flow.mp4')}: writing a video needs PyAV: pip install "
                 "'kcorr[video]', or leave video out of --save"
             ) from error
-
-
-def _progress(numbers, count, stack):
-    """`numbers`, with a bar on a terminal."""
-    if not sys.stderr.isatty():
-        return numbers
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    bar = Progress(
-        TextColumn("flow"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
-    return stack.enter_context(bar).track(numbers, total=count)

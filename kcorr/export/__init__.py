@@ -1,17 +1,23 @@
 """SavedModels for TF Serving: signatures, warm-up requests, a model card, and a client.
 
-The client needs numpy alone; nothing here imports TensorFlow before `export_flow` is asked for.
+The client needs numpy alone; nothing here imports TensorFlow before `export_network` is asked for.
 """
 
 import importlib
 
 _NAMES = {
+    "ask_grpc": "client",
+    "ask_rest": "client",
     "export_flow": "saved_model",
+    "export_network": "saved_model",
     "next_version": "saved_model",
     "predict_grpc": "client",
     "predict_rest": "client",
 }
-__all__ = ["client", "export_flow", "next_version", "predict_grpc", "predict_rest"]
+__all__ = [
+    "ask_grpc", "ask_rest", "client", "export_flow", "export_network", "next_version",
+    "predict_grpc", "predict_rest",
+]  # fmt: skip
 
 
 def __getattr__(name):

@@ -14,6 +14,11 @@ COORDINATES = (
     "flow is (x, y); flow(p) = q - p in pixels of the images sent: what lies at p in image1 lies "
     "at p + flow(p) in image2."
 )
+OBJECT_COORDINATES = (
+    "A pixel's centre sits at integer (x, y), (0, 0) is the top left pixel. The last axis of "
+    "points is (x, y), in pixels of the images sent. An image that was resized by the factor s "
+    "has its points at s (x + 1/2) - 1/2."
+)
 
 
 def model_card(name, network, signatures, training=None):
@@ -28,6 +33,7 @@ def model_card(name, network, signatures, training=None):
     Returns:
         dict.
     """
+    objects = getattr(network, "gives", "flow") != "flow"
     return {
         "name": name,
         "network": {
@@ -40,8 +46,10 @@ def model_card(name, network, signatures, training=None):
             key: {"inputs": signature.inputs, "outputs": signature.outputs}
             for key, signature in signatures.items()
         },
-        "sizes": "any batch, height and width; below 16x16 padded inside by edge replication",
-        "coordinates": COORDINATES,
+        "sizes": _object_sizes(network.picture_size)
+        if objects
+        else "any batch, height and width; below 16x16 padded inside by edge replication",
+        "coordinates": OBJECT_COORDINATES if objects else COORDINATES,
         "training": training,
         "variables_sha256": variables_sha256(network),
         "versions": {
@@ -51,6 +59,13 @@ def model_card(name, network, signatures, training=None):
         },
         "exported": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def _object_sizes(picture_size):
+    sizes = "any batch and number of points, any height and width from 16x16"
+    if picture_size is None:
+        return f"{sizes}; best about the size of the pictures that it learned from"
+    return f"{sizes}; best resized to a shorter side of {picture_size} pixels (picture_size)"
 
 
 def variables_sha256(network):

@@ -1,6 +1,7 @@
-"""Asks a flow model that TF Serving serves; needs numpy, and for gRPC two more packages.
+"""Asks a model that TF Serving serves; needs numpy, and for gRPC two more packages.
 
     flow = predict_rest("http://localhost:8501/v1/models/ddflow", image1, image2)["flow"]
+    points = ask_rest("http://localhost:8501/v1/models/faces", {"image": images})["points"]
 
 REST sends and receives arrays as nested lists of numbers (TF Serving takes base64 for string
 tensors only): some 3 bytes a pixel value to the server and 20 bytes a flow component back. That
@@ -43,18 +44,39 @@ def predict_rest(url, image1, image2, signature=None, timeout=60.0):
         RuntimeError: the server refused; the message is the server's.
     """
     inputs, signature, single = _request(image1, image2, signature)
+    return _unbatched(ask_rest(url, inputs, signature, timeout, only="flow"), single)
+
+
+def ask_rest(url, inputs, signature="serving_default", timeout=60.0, only="labels"):
+    """Any signature by TF Serving's REST interface: `landmarks`, `label`, `match_points`, ...
+
+    Args:
+        url: as in `predict_rest`.
+        inputs: {name: array}, with a batch axis, as the model card beside the SavedModel names
+            them: {"image": uint8 [b, h, w, 3]} of landmarks and labels; "image1", "image2" and
+            "points" [b, n, 2] of `match_points`. What is not uint8 is sent as float32.
+        signature: its name.
+        timeout: seconds.
+        only: name of the output where there is but one, which TF Serving leaves out: "labels" of
+            `label`.
+
+    Returns:
+        {name: float32 array}, with the batch axis.
+
+    Raises:
+        ConnectionError, RuntimeError: as `predict_rest`.
+    """
     body = {
         "signature_name": signature,
-        "inputs": {key: array.tolist() for key, array in inputs.items()},
+        "inputs": {key: _as_sent(array).tolist() for key, array in inputs.items()},
     }
     address = url.rstrip("/") if url.endswith(":predict") else f"{url.rstrip('/')}:predict"
     answer = _post(address, json.dumps(body).encode(), timeout)
     if not isinstance(answer, dict) or "outputs" not in answer:
         raise RuntimeError(f"{address}: expected a JSON object with 'outputs', as of TF Serving")
     outputs = answer["outputs"]
-    if not isinstance(outputs, dict):  # TF Serving leaves out the name of a single output
-        outputs = {"flow": outputs}
-    return _arrays(outputs, single)
+    outputs = outputs if isinstance(outputs, dict) else {only: outputs}
+    return {key: np.asarray(value, np.float32) for key, value in outputs.items()}
 
 
 def predict_grpc(target, image1, image2, model="ddflow", version=None, signature=None, timeout=60):
@@ -77,6 +99,22 @@ def predict_grpc(target, image1, image2, model="ddflow", version=None, signature
         ValueError, ConnectionError, RuntimeError: as `predict_rest`.
     """
     inputs, signature, single = _request(image1, image2, signature)
+    return _unbatched(ask_grpc(target, inputs, model, version, signature, timeout), single)
+
+
+def ask_grpc(target, inputs, model, version=None, signature="serving_default", timeout=60):
+    """Any signature by TF Serving's gRPC interface, see `ask_rest`.
+
+    Args:
+        target, model, version, timeout: as in `predict_grpc`.
+        inputs, signature: as in `ask_rest`.
+
+    Returns:
+        As `ask_rest`.
+
+    Raises:
+        ModuleNotFoundError, ConnectionError, RuntimeError: as `predict_grpc`.
+    """
     try:
         import grpc
         import tensorflow as tf
@@ -93,7 +131,7 @@ def predict_grpc(target, image1, image2, model="ddflow", version=None, signature
     if version is not None:
         request.model_spec.version.value = version
     for key, array in inputs.items():
-        request.inputs[key].CopyFrom(tf.make_tensor_proto(array))
+        request.inputs[key].CopyFrom(tf.make_tensor_proto(_as_sent(array)))
     unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     with grpc.insecure_channel(target, options=unlimited) as channel:
         service = prediction_service_pb2_grpc.PredictionServiceStub(channel)
@@ -103,7 +141,7 @@ def predict_grpc(target, image1, image2, model="ddflow", version=None, signature
             lost = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
             kind = ConnectionError if error.code() in lost else RuntimeError
             raise kind(f"{target}: {error.code().name}: {_first_line(error.details())}") from error
-    return _arrays({key: tf.make_ndarray(t) for key, t in answer.outputs.items()}, single)
+    return {key: np.float32(tf.make_ndarray(t)) for key, t in answer.outputs.items()}
 
 
 def _request(image1, image2, signature):
@@ -136,8 +174,12 @@ def _request(image1, image2, signature):
     return dict(zip(("image1", "image2"), images, strict=True)), signature, single
 
 
-def _arrays(outputs, single):
-    arrays = {key: np.asarray(value, np.float32) for key, value in outputs.items()}
+def _as_sent(array):
+    array = np.asarray(array)
+    return array if array.dtype == np.uint8 else array.astype(np.float32)
+
+
+def _unbatched(arrays, single):
     return {key: array[0] if single else array for key, array in arrays.items()}
 
 

@@ -1,7 +1,6 @@
 """Exports a network as a new version of a served model."""
 
 import contextlib
-import inspect
 import json
 import operator
 import os
@@ -14,25 +13,36 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from kcorr import schema
 from kcorr.export.card import model_card
+from kcorr.export.object_signatures import object_signatures
 from kcorr.export.signatures import flow_signatures
 from kcorr.export.warmup import write_warmup_requests
+from kcorr.models.registry import gives_of
 
 WARMUP_FILE = "tf_serving_warmup_requests"
 _WARMUP_SIZE = (64, 96)  # what is initialised lazily does not depend on the size
 
 
-def export_flow(network, directory, version=None, card=None, name=None):
+_SIGNATURES = {
+    "flow": flow_signatures,
+    "landmarks": object_signatures,
+    "labels": object_signatures,
+}
+
+
+def export_network(network, directory, version=None, card=None, name=None):
     """Writes `directory/<version>/`: a SavedModel that TF Serving takes as it is.
 
     Beside the SavedModel lie `model_card.json` and `assets.extra/tf_serving_warmup_requests`. The
-    signatures are those of `kcorr.export.signatures.flow_signatures`; they need neither Keras nor
+    signatures are those of `kcorr.export.signatures.flow_signatures` or, of landmarks and object
+    frames, of `kcorr.export.object_signatures.object_signatures`; they need neither Keras nor
     kcorr nor XLA, and compute in float32 whatever the network's dtype policy. Everything is
     written under a hidden temporary name and renamed, so a server that watches the folder never
     sees half a version. Existing versions are never touched.
 
     Args:
-        network: built two-frame flow network of `kcorr.models`; it is not changed.
+        network: built network of `kcorr.models`; it is not changed.
         directory: folder of the model's versions; created if it is not there.
         version: positive integer; default: one more than the highest there, 1 in an empty folder.
         card: dict of JSON values about the training (data, steps, scores), for the model card.
@@ -47,6 +57,15 @@ def export_flow(network, directory, version=None, card=None, name=None):
         FileExistsError: the version is there already.
         NotADirectoryError, PermissionError, OSError: the folder cannot be written.
     """
+    return _export(network, directory, version, card, name, None)
+
+
+def export_flow(network, directory, version=None, card=None, name=None):
+    """`export_network` of a two-frame or three-frame flow network, and of nothing else."""
+    return _export(network, directory, version, card, name, "flow")
+
+
+def _export(network, directory, version, card, name, wanted):
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
             f"a SavedModel is written by the Keras backend 'tensorflow', not by "
@@ -54,17 +73,18 @@ def export_flow(network, directory, version=None, card=None, name=None):
         )
     version = _checked_version(version)
     card = _checked_card(card)
-    takes = inspect.signature(getattr(network, "call", lambda: None)).parameters
-    if not (getattr(network, "built", False) and "backward" in takes):
+    gives = gives_of(network)
+    # What was loaded from a SavedModel gives something, too, but is nothing that was built.
+    if not getattr(network, "built", False) or gives is None or gives != (wanted or gives):
         raise ValueError(
-            f"{getattr(network, 'name', network)}: expected a built flow network, as of "
-            "kcorr.models.build"
+            f"{getattr(network, 'name', network)}: expected a built {wanted or ''}"
+            f"{' ' if wanted else ''}network, as of kcorr.models.build"
         )
     directory = _open_directory(directory)
     name = name or directory.resolve().name
     with _new_version(directory, version) as (temporary, finish):
         network = float32_copy(network)
-        signatures = flow_signatures(network)
+        signatures = _SIGNATURES[gives](network)
         _write_saved_model(network, signatures, temporary)
         extra = temporary / "assets.extra"
         extra.mkdir()
@@ -115,6 +135,9 @@ def _warmup_requests(signatures):
     for name, signature in signatures.items():
         inputs = {}
         for key, entry in signature.inputs.items():
+            if key == schema.POINTS:
+                inputs[key] = np.float32(random.uniform(0, min(_WARMUP_SIZE) - 1, (1, 5, 2)))
+                continue
             pixels = random.integers(0, 256, (1, *_WARMUP_SIZE, 3), dtype=np.uint8)
             inputs[key] = pixels if entry["dtype"] == "uint8" else np.float32(pixels / 255)
         requests.append((name, inputs))

@@ -15,7 +15,7 @@ from kcorr.ops import fb_occlusion
 
 SMALLEST = 16  # height and width that the networks take as they are
 
-_PIXELS = {
+PIXELS = {
     "uint8": {"dtype": "uint8", "shape": "b h w 3", "unit": "RGB, 0 to 255"},
     "float32": {"dtype": "float32", "shape": "b h w 3", "unit": "RGB in [0, 1]"},
 }
@@ -37,9 +37,13 @@ class Signature:
 
     @property
     def specs(self):
-        """The `tf.TensorSpec` of each input; batch, height and width are free."""
+        """The `tf.TensorSpec` of each input; axes with a letter are free."""
         return [
-            tf.TensorSpec([None, None, None, 3], entry["dtype"], name=name)
+            tf.TensorSpec(
+                [int(axis) if axis.isdigit() else None for axis in entry["shape"].split()],
+                entry["dtype"],
+                name=name,
+            )
             for name, entry in self.inputs.items()
         ]
 
@@ -60,14 +64,14 @@ def flow_signatures(network):
     """
 
     def flow_of_uint8(image1, image2):
-        return flow(_unit_range(image1), _unit_range(image2))
+        return flow(unit_range(image1), unit_range(image2))
 
     def flow(image1, image2):
         return _flows(network, [schema.FLOW], image1, image2)
 
     def flow_and_occlusion(image1, image2):
         keys = [schema.FLOW, schema.FLOW_BACKWARD]
-        flows = _flows(network, keys, _unit_range(image1), _unit_range(image2))
+        flows = _flows(network, keys, unit_range(image1), unit_range(image2))
         forward, backward = flows[schema.FLOW], flows[schema.FLOW_BACKWARD]
         return {
             **flows,
@@ -76,16 +80,16 @@ def flow_signatures(network):
         }
 
     def three_frames(image0, image1, image2):
-        images = [_unit_range(image) for image in (image1, image2, image0)]
+        images = [unit_range(image) for image in (image1, image2, image0)]
         return _flows(network, [schema.FLOW, schema.FLOW_PREVIOUS], *images)
 
     def features(image):
         # Convolutions with "same" padding take any size: nothing is padded here.
-        levels = network.pyramid(_unit_range(image))
+        levels = network.pyramid(unit_range(image))
         return {f"level_{number}": level for number, level in enumerate(levels, start=1)}
 
-    both = {schema.IMAGE1: _PIXELS["uint8"], schema.IMAGE2: _PIXELS["uint8"]}
-    floats = {schema.IMAGE1: _PIXELS["float32"], schema.IMAGE2: _PIXELS["float32"]}
+    both = {schema.IMAGE1: PIXELS["uint8"], schema.IMAGE2: PIXELS["uint8"]}
+    floats = {schema.IMAGE1: PIXELS["float32"], schema.IMAGE2: PIXELS["float32"]}
     one_flow = _described(schema.FLOW)
     all_maps = _described(
         schema.FLOW, schema.FLOW_BACKWARD, schema.OCCLUSION, schema.OCCLUSION_BACKWARD
@@ -98,7 +102,7 @@ def flow_signatures(network):
     if getattr(network, "frames", 2) == 3:
         signatures["three_frames"] = Signature(
             three_frames,
-            {schema.IMAGE0: _PIXELS["uint8"], **both},
+            {schema.IMAGE0: PIXELS["uint8"], **both},
             _described(schema.FLOW, schema.FLOW_PREVIOUS),
         )
     if not hasattr(network, "pyramid"):
@@ -112,7 +116,7 @@ def flow_signatures(network):
         }
         for number, width in widths
     }
-    return {**signatures, "features": Signature(features, {"image": _PIXELS["uint8"]}, levels)}
+    return {**signatures, "features": Signature(features, {"image": PIXELS["uint8"]}, levels)}
 
 
 def _described(*keys):
@@ -123,7 +127,8 @@ def _described(*keys):
     }
 
 
-def _unit_range(image):
+def unit_range(image):
+    """uint8 pixels as float32 in [0, 1]."""
     return tf.cast(image, tf.float32) / 255.0
 
 

@@ -34,7 +34,7 @@ def planted(monkeypatch):
     keras.ops.zeros(1)  # what TensorFlow says when it looks for devices is said now
     network = Planted()
     models = importlib.import_module("kcorr.models")
-    monkeypatch.setattr(models, "load", lambda name, network_name=None: network)
+    monkeypatch.setattr(models, "load", lambda *args, **options: network)
     return network
 
 
@@ -99,3 +99,22 @@ def tree(folder):
 @pytest.fixture(name="tree")
 def tree_fixture():
     return tree
+
+
+@pytest.fixture
+def planted_objects(monkeypatch):
+    """A function of a planted network of objects, which `kcorr.load` then answers."""
+    import keras
+
+    keras.ops.zeros(1)
+    models = importlib.import_module("kcorr.models")
+
+    def plant(network):
+        def load(name, network_name=None, gives=None):
+            assert gives == network.gives
+            return network
+
+        monkeypatch.setattr(models, "load", load)
+        return network
+
+    return plant

@@ -6,7 +6,10 @@ import time
 
 import pytest
 
-COMMANDS = ("flow", "stereo", "evaluate", "convert", "import-checkpoint", "export")
+COMMANDS = (
+    "flow", "stereo", "landmarks", "match-points", "evaluate", "convert", "import-checkpoint",
+    "export",
+)  # fmt: skip
 
 
 def _python(code, *arguments):
@@ -79,7 +82,7 @@ def test_version(kcorr):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "kcorr: no command; expected one of flow, stereo, evaluate"),
+        ([], "kcorr: no command; expected one of flow, stereo, landmarks"),
         (["draw"], "kcorr: argument COMMAND: invalid choice: 'draw'"),
         (["flow"], "kcorr flow: the following arguments are required: INPUT"),
         (["flow", "a", "--format", "gif"], "kcorr flow: argument --format: invalid choice: 'gif'"),

@@ -81,7 +81,7 @@ def test_a_long_run_computes_what_a_short_one_does(kcorr, folder, tmp_path, monk
 
     models = importlib.import_module("kcorr.models")
     network = models.build("ddflow_small")
-    monkeypatch.setattr(models, "load", lambda name, network_name=None: network)
+    monkeypatch.setattr(models, "load", lambda *args, **options: network)
     for number in range(14, 19):
         picture = read_image(folder / f"f{number - 1}.png")
         write_image(folder / f"f{number}.png", np.roll(picture, 1, axis=1))
@@ -137,7 +137,7 @@ class Predictor:
     def __call__(self, first, second):
         time.sleep(0.3)
         return {"flow": np.ones((48, 64, 2), "float32")}
-models.Predictor, models.load = Predictor, lambda *args: None
+models.Predictor, models.load = Predictor, lambda *args, **options: None
 sys.modules["kcorr.models"] = models
 from kcorr.cli.__main__ import main
 sys.exit(main())

@@ -28,7 +28,7 @@ def three(planted, monkeypatch):
 
     network.frames, network.seen = 3, seen
     models = importlib.import_module("kcorr.models")
-    monkeypatch.setattr(models, "load", lambda name, network_name=None: network)
+    monkeypatch.setattr(models, "load", lambda *args, **options: network)
     return network
 
 

@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 from _serving_protos import PredictRequest, PredictResponse
 
-from kcorr.export import client, predict_grpc, predict_rest
+from kcorr.export import ask_grpc, ask_rest, client, predict_grpc, predict_rest
 
 SERVICE = "tensorflow.serving.PredictionService"
 
@@ -153,6 +153,20 @@ def test_grpc_gives_what_the_model_gives(grpc_target, serving_api, served, image
     if signature == "serving_default":
         single = predict_grpc(grpc_target, pair[0][1], pair[1][1], model="planted")
         assert single["flow"].shape == (20, 24, 2)
+
+
+def test_any_signature_can_be_asked(rest, grpc_target, serving_api, served, image_pair):
+    first, second = image_pair(1, 16, 16)
+    answer = served.signatures["features"](image=tf.constant(first))
+    expected = {name: value.numpy() for name, value in answer.items()}
+    same(ask_rest(f"{rest}/planted", {"image": first}, "features"), expected)
+    same(ask_grpc(grpc_target, {"image": first}, "planted", signature="features"), expected)
+    # TF Serving leaves the only output's name out, and numbers that are not uint8 are float32.
+    pair = {"image1": (first / 255).tolist(), "image2": second / 255}
+    answer = asked_directly(served, "serving_float", *map(np.float32, pair.values()))
+    found = ask_rest(f"{rest}/planted", pair, "serving_float", only="some_flow")
+    same(found, {"some_flow": answer["flow"]})
+    same(ask_grpc(grpc_target, pair, "planted", 1, "serving_float"), answer)
 
 
 @pytest.mark.parametrize(
