@@ -10,7 +10,8 @@ student takes: what distillation must beat), `data` (a student of `smoothness`, 
 `recipes.flow_ddflow`), `model` (a student of --ensemble such students, whose mean teaches views
 with noise, other colours and other geometry).
 
-All rows start from one stage A (brightness), and that from nothing. Each learns in WORKDIR/ROW; the
+All rows start from one stage A (brightness), and that from nothing or from --init; with
+--brightness_steps=0 they start from --init. Each learns in WORKDIR/ROW; the
 same command again goes on where it was killed. A row that is not wanted but needed by another is
 trained, not measured.
 
@@ -65,7 +66,7 @@ flags.register_validator(
     "--network sees three frames, not two",
 )
 # Flags of the recipes this one is made of; here each row says what they would.
-FIXED = ("data_dir", "strides", "frames", "init", "photometric", "occlusion", "stage", "teacher")
+FIXED = ("data_dir", "strides", "frames", "photometric", "occlusion", "stage", "teacher")
 flags.register_multi_flags_validator(
     FIXED,
     lambda given: all(value == FLAGS[name].default for name, value in given.items()),
@@ -128,7 +129,7 @@ class Training:
         """Member 0 of an ensemble is the row itself; the others have other seeds."""
         if (name, member) not in self.networks:
             before = self.before(name, member)
-            network = students.copy_of(before[0]) if before else common.make_network()
+            network = students.copy_of(before[0]) if before else common.make_network(FLAGS.init)
             folder = self.workdir / (f"{name}_{member}" if member else name)
             folder.mkdir(exist_ok=True)
             with students.seed_of(member):

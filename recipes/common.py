@@ -29,15 +29,17 @@ class UserError(Exception):
     """Something the user can mend; shown as one line, without a traceback."""
 
 
-def define_training_flags(steps, batch_size, learning_rate, size="192x256", init=None):
-    """Flags of every training recipe, with the recipe's own defaults."""
+def define_training_flags(
+    steps, batch_size, learning_rate, size="192x256", init=None, networks=NETWORKS
+):
+    """Flags of every training recipe, with the recipe's own defaults; `size` None: no --size."""
     flags.DEFINE_string("workdir", None, "where everything this run writes goes", required=True)
     flags.DEFINE_integer("steps", steps, "training steps", lower_bound=1)
     flags.DEFINE_integer("epoch_steps", 250, "steps between two checkpoints", lower_bound=1)
     flags.DEFINE_integer("batch_size", batch_size, "examples a step", lower_bound=1)
     flags.DEFINE_float("learning_rate", learning_rate, "peak learning rate", lower_bound=0.0)
-    flags.DEFINE_string("size", size, "training size, HEIGHTxWIDTH, at least 16x16")
-    flags.DEFINE_enum("network", "ddflow_small", NETWORKS, "which network learns")
+    default = "ddflow_small" if networks is NETWORKS else networks[0]
+    flags.DEFINE_enum("network", default, networks, "which network learns")
     flags.DEFINE_string(
         "init", init, "weights to start from: .weights.h5, .keras or a shipped name"
     )
@@ -47,7 +49,9 @@ def define_training_flags(steps, batch_size, learning_rate, size="192x256", init
     flags.DEFINE_bool("smoke", False, "a run of seconds that only shows that everything works")
     flags.DEFINE_bool("progress", True, "a progress bar, where there is a terminal")
     flags.DEFINE_bool("tensorboard", False, "write event files to WORKDIR/board")
-    check_size("size")
+    if size:
+        flags.DEFINE_string("size", size, "training size, HEIGHTxWIDTH, at least 16x16")
+        check_size("size")
 
 
 def define_gamma_flag(without):
@@ -186,7 +190,9 @@ def shrink_for_smoke(network=None):
     if network and not FLAGS["network"].present:
         FLAGS.network = network
     FLAGS.steps, FLAGS.epoch_steps, FLAGS.batch_size = 4, 2, 2
-    FLAGS.size, FLAGS.init, FLAGS.progress = "64x96", None, False
+    FLAGS.init, FLAGS.progress = None, False
+    if "size" in FLAGS:
+        FLAGS.size = "64x96"
 
 
 def make_network(init=None, **options):

@@ -10,7 +10,7 @@ from kcorr.datasets.any_source import open_source
 from kcorr.datasets.arms import ArticulatedArm, NFoldObject, TwoArms
 from kcorr.datasets.celeba import CelebA
 from kcorr.datasets.chairs import FlyingChairs
-from kcorr.datasets.crops import crop_square
+from kcorr.datasets.crops import SquareCrops, crop_square
 from kcorr.datasets.cuts import CutFinder, find_cuts
 from kcorr.datasets.deformable_faces import DeformableFaces
 from kcorr.datasets.demo import demo_images, demo_videos, grove3, orl_faces
@@ -26,7 +26,7 @@ from kcorr.datasets.orl import ORLFaces
 from kcorr.datasets.point_folder import PointFolder, write_objects
 from kcorr.datasets.scenes import Scenes
 from kcorr.datasets.sintel import Sintel
-from kcorr.datasets.source import Concat, Pairs, Source, Subset, Windows
+from kcorr.datasets.source import Concat, InMemory, Pairs, Source, Subset, Windows
 from kcorr.datasets.sphere import RotatingSphere
 from kcorr.datasets.splits import (
     SELFLOW_VALIDATION,
@@ -68,6 +68,7 @@ __all__ = [
     "FlyingThings3D",
     "FrameFolder",
     "GeneratedObjects",
+    "InMemory",
     "KITTIMultiView",
     "Middlebury",
     "Motorcycle",
@@ -79,6 +80,7 @@ __all__ = [
     "Scenes",
     "Sintel",
     "Source",
+    "SquareCrops",
     "StereoScenes",
     "StereoVideo",
     "SubmissionWriter",

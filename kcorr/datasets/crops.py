@@ -3,6 +3,9 @@
 import numpy as np
 from PIL import Image
 
+from kcorr import schema
+from kcorr.datasets.source import Source
+
 SCALINGS = ("centre", "corner")
 
 
@@ -63,3 +66,43 @@ def crop_square(image, corner, side, size=None, points=None, scaling="centre"):
     half = 0.5 if scaling == "centre" else 0.0
     moved = (np.asarray(points, "float64") - [left, top] + half) * scale - half
     return np.asarray(resized), moved.astype(np.float32)
+
+
+class SquareCrops(Source):
+    """Pictures of any source as squares of one size: the middle of each, resized.
+
+    Args:
+        source: records with image1, and points1 and visible if it has them; what else has a place
+            in the picture must not be there.
+        size: side of the squares in pixels.
+
+    Records: as the source's, image1 uint8 [size, size, 3], points moved along; points outside the
+    square are not visible.
+
+    Raises:
+        ValueError: a size below 1; while records are read, one with maps that were left as they
+            are.
+    """
+
+    def __init__(self, source, size):
+        check_crop(size)
+        self.size, self._source = size, source
+        self.names = source.names
+
+    def _read(self, index):
+        record = dict(self._source[index])
+        moved = {schema.IMAGE1, schema.POINTS1, schema.VISIBLE, schema.IDENTITY}
+        maps = sorted(set(record) - moved)
+        if maps:
+            raise ValueError(f"SquareCrops cannot move {', '.join(maps)}")
+        image, points = record[schema.IMAGE1], record.get(schema.POINTS1)
+        height, width = image.shape[:2]
+        side = min(height, width)
+        corner = (width - side) / 2, (height - side) / 2
+        image, points = crop_square(image, corner, side, self.size, points)
+        record[schema.IMAGE1] = image
+        if points is not None:
+            inside = ((points >= -0.5) & (points <= self.size - 0.5)).all(axis=-1, keepdims=True)
+            record[schema.POINTS1] = points
+            record[schema.VISIBLE] = record.get(schema.VISIBLE, 1.0) * inside.astype(np.float32)
+        return record

@@ -58,6 +58,30 @@ class Subset(Source):
         return self._source[self._indices[index]]
 
 
+class InMemory(Source):
+    """A source that keeps the records it has read: where making them costs more than keeping.
+
+    Args:
+        source: any source.
+        keys: which of a record's arrays are kept and given; None takes all. Keys that a record
+            lacks are left out.
+    """
+
+    def __init__(self, source, keys=None):
+        self._source, self._keys = source, keys
+        self._kept = [None] * len(source)
+        self.names = source.names
+
+    def _read(self, index):
+        record = self._kept[index]  # once only: another thread may be about to put it there, too
+        if record is None:
+            record = self._source[index]
+            if self._keys is not None:
+                record = {key: record[key] for key in self._keys if key in record}
+            self._kept[index] = record
+        return dict(record)
+
+
 class Concat(Source):
     """The records of several sources, one source after the other.
 

@@ -20,6 +20,7 @@ LEARNING = (
     "flow_ddflow", "flow_distillflow", "flow_finetune", "flow_scenes", "flow_selflow",
     "flow_unsupervised", "flow2stereo", "quickstart",
 )  # fmt: skip
+OBJECTS = ("landmarks", "object_frame")
 
 
 # What a smoke run is also asked for: another one of its own would take as long again.
@@ -59,7 +60,8 @@ def numbers(tree):
 
 def test_every_recipe_is_known_here():
     others = {"benchmark", "evaluate_flow", "evaluate_stereo", "export", "submit", "report"}
-    assert set(RECIPES) == others | {"ablation_flow"} | set(LEARNING)
+    others |= {"ablation_flow", "evaluate_landmarks", "object_results"}
+    assert set(RECIPES) == others | set(LEARNING) | set(OBJECTS)
 
 
 @pytest.mark.slow
@@ -239,9 +241,27 @@ WRONG = [
     *((name, ["--nonsense=1"], "Unknown command line flag 'nonsense'") for name in RECIPES),
     *((name, ["--size=10x64"], SIZE) for name in LEARNING),
     *((name, ["--size=large"], SIZE) for name in LEARNING),
-    *((name, ["--dtype_policy=half"], POLICIES) for name in LEARNING),
+    *((name, ["--dtype_policy=half"], POLICIES) for name in (*LEARNING, *OBJECTS)),
     *((name, ["--network=raft"], "<ddflow|ddflow_small") for name in LEARNING),
-    *((name, ["--batch_size=0"], "not a positive integer") for name in LEARNING),
+    *((name, ["--batch_size=0"], "not a positive integer") for name in (*LEARNING, *OBJECTS)),
+    *((name, ["--data=celeba"], "--data_dir must name the folder of --data") for name in OBJECTS),
+    *(
+        (name, ["--data=arm", "--data_dir=a"], "--data_dir is for --data=folder")
+        for name in OBJECTS
+    ),
+    *((name, ["--side=40", "--crop=13"], "--crop leaves less than 16 pixels") for name in OBJECTS),
+    ("landmarks", ["--network=object_frame"], "<landmarks>"),
+    ("landmarks", ["--landmarks=0"], "not a positive integer"),
+    ("object_frame", ["--network=landmarks"], "<object_frame|object_frame_simple|hourglass"),
+    ("object_frame", ["--dim=1"], "not an integer in the range [2"),
+    ("object_frame", ["--symmetry=round"], "--symmetry takes none, bilateral, rotationN"),
+    ("object_frame", ["--symmetry=rotation1"], "--symmetry takes none, bilateral, rotationN"),
+    ("object_frame", ["--symmetry=rotation3", "--dim=2"], "needs --dim=3 or more"),
+    ("object_frame", ["--exchange=1", "--batch_size=1"], "it must be below --batch_size"),
+    ("evaluate_landmarks", [], "--model must name at least one network"),
+    ("evaluate_landmarks", ["--model=a", "--smoke"], "or give --smoke alone"),
+    ("object_results", ["--rows=cube"], "--rows takes arm, arm_log"),
+    ("object_results", ["--rows="], "--rows must name at least one row"),
     ("flow_scenes", ["--learning_rate=-1"], "not a non-negative number"),
     *(
         (name, ["--gamma=0.8"], "--network=recurrent_small")
@@ -274,7 +294,7 @@ WRONG = [
     ("ablation_flow", ["--crop=300x300"], CROP),
     ("ablation_flow", ["--ensemble=0"], "not a positive integer"),
     ("ablation_flow", ["--data_dir=a"], "the rows fix --data_dir"),
-    ("ablation_flow", ["--init=ddflow"], "leave them out"),
+    ("ablation_flow", ["--strides=2"], "leave them out"),
     ("ablation_flow", ["--noocclusion"], "the rows fix --data_dir"),
     ("ablation_flow", ["--stage=teacher"], "the rows fix --data_dir"),
     ("flow_finetune", ["--data=kitti2015"], "--data_dir must name the folder of --data"),

@@ -1,0 +1,78 @@
+"""Landmarks and dense labels, measured by the protocols of their papers.
+
+    python -m recipes.evaluate_landmarks --model=runs/orl/network.keras --workdir=runs/measured
+    python -m recipes.evaluate_landmarks --model=runs/a/network.keras,runs/b/network.keras \\
+        --data=faces --workdir=runs/evaluation_faces
+    python -m recipes.evaluate_landmarks --smoke --workdir=/tmp/evaluate_landmarks      # seconds
+
+Networks of landmarks: equivariance under warps, regression of annotated points from few and from
+all pictures, beside the mean shape. Networks of labels: matching of the same and of a different
+object, nearest-neighbour localisation, --regress: through 50 virtual points; on objects with a
+symmetry the transfer to the counterpart. Where pictures have no key points, cycles between objects.
+"""
+
+from absl import flags
+
+from recipes import common, object_protocols, object_tables, objects
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("workdir", None, "where metrics.json and pictures go", required=True)
+flags.DEFINE_list("model", [], ".keras files of networks, comma-separated")
+objects.define_data_flags()
+objects.define_crop_flag()
+object_protocols.define_flags()
+flags.DEFINE_bool("symmetric", False, "the networks learned with --symmetry=bilateral")
+flags.DEFINE_integer("seed", 0, "of what is generated to be learned from")
+flags.DEFINE_bool("smoke", False, "fresh networks on small pictures: seconds")
+flags.register_multi_flags_validator(
+    ["model", "smoke"],
+    lambda given: bool(given["model"]) != given["smoke"],
+    "--model must name at least one network, or give --smoke alone",
+)
+
+
+def main():
+    """Measures; writes WORKDIR/metrics.json and pictures."""
+    workdir = common.open_workdir()
+    if FLAGS.smoke:
+        FLAGS.side = FLAGS.side or 48
+    networks = {path: object_protocols.load_network(path) for path in FLAGS.model}
+    if FLAGS.smoke:
+        from kcorr.models import build
+
+        networks = {name: build(name) for name in ("landmarks", "object_frame_simple")}
+    sizes = {network.picture_size for network in networks.values()} - {None}
+    if sizes and FLAGS.side is None:
+        if len(sizes) > 1:
+            raise common.UserError(
+                f"--model: the networks learned from pictures of {sorted(sizes)} pixels; expected "
+                "one size, or --side"
+            )
+        FLAGS.side = sizes.pop()
+    shown = objects.open_objects()
+    results = {}
+    for path, network in networks.items():
+        results |= object_protocols.finite({path: measure(network, shown, workdir, path)})
+        common.write_metrics(workdir, results)
+    title = f"{objects.data_name()}, {len(shown.test)} test pictures {objects.side()}x"
+    common.show(object_tables.table(f"{title}{objects.side()}", results))
+    print(f"metrics: {workdir / 'metrics.json'}")
+    print(f"pictures: {workdir / 'pictures'}")
+
+
+def measure(network, shown, workdir, path):
+    """{measure: number} of a network; its pictures are drawn into WORKDIR/pictures."""
+    protocols = object_protocols
+    prefix = "" if len(FLAGS.model) == 1 else f"{protocols.short(path)}_"
+    if hasattr(network, "landmarks"):
+        pictures = protocols.pictures_of_landmarks(network, shown)
+        found = protocols.measure_landmarks(network, shown)
+    else:
+        pictures = protocols.pictures_of_labels(network, shown)
+        found = protocols.measure_labels(network, shown, FLAGS.symmetric)
+    protocols.write_pictures(workdir, {f"{prefix}{name}": one for name, one in pictures.items()})
+    return found
+
+
+if __name__ == "__main__":
+    common.run(main)

@@ -1,0 +1,96 @@
+"""Dense labels of an object without labels: the place of each pixel on the object's own frame.
+
+    python -m recipes.object_frame --data_dir=my/pictures --workdir=runs/frame
+    python -m recipes.object_frame --data=arm --workdir=runs/arm                 # films with flow
+    python -m recipes.object_frame --data=two_arms --symmetry=bilateral --workdir=runs/two_arms
+    python -m recipes.object_frame --data=n_fold --symmetry=rotation3 --workdir=runs/clathrin
+    python -m recipes.object_frame --data=orl --dim=16 --exchange=1 --workdir=runs/orl
+    python -m recipes.object_frame --smoke --workdir=/tmp/frame                  # seconds
+
+Three dimensions are the object frame (Thewlis et al., NeurIPS 2017): a place on a sphere. With
+--symmetry=bilateral (NeurIPS 2018) the first of them changes its sign in the mirror; rotationN is
+for N equal parts that nothing tells apart; group.npy holds any [n, 3, 3] orthogonal matrices. More
+dimensions need --exchange (vector exchange, ICCV 2019), or labels mean another place on each
+object. Networks, losses and schedules are the published ones; --steps is what a CPU can do.
+"""
+
+import re
+
+from absl import flags
+
+from recipes import common, objects
+
+FLAGS = flags.FLAGS
+NETWORKS = ("object_frame", "object_frame_simple", "hourglass", "hourglass_small")
+common.define_training_flags(
+    steps=2000, batch_size=8, learning_rate=1e-3, size=None, networks=NETWORKS
+)
+objects.define_data_flags()
+objects.define_view_flags()
+flags.DEFINE_integer("dim", 3, "length of a label", lower_bound=2)
+flags.DEFINE_string("symmetry", "none", "none, bilateral, rotationN, or a file group.npy")
+flags.DEFINE_integer("exchange", 0, "other pictures that labels are rebuilt from", lower_bound=0)
+flags.DEFINE_enum("loss", "distance", ("distance", "log"), "what a label's matches must be")
+flags.DEFINE_float("power", 0.5, "of the distance in pixels", lower_bound=0.01)
+flags.DEFINE_bool("normalise", False, "labels get one length before they are compared")
+flags.register_validator(
+    "symmetry",
+    lambda text: bool(re.fullmatch(r"none|bilateral|rotation([2-9]|[1-9]\d+)|.+\.npy", text)),
+    "--symmetry takes none, bilateral, rotationN (N from 2) or a file group.npy",
+)
+flags.register_multi_flags_validator(
+    ["exchange", "batch_size"],
+    lambda given: given["exchange"] < given["batch_size"],
+    "--exchange takes other pictures of the batch: it must be below --batch_size",
+)
+flags.register_multi_flags_validator(
+    ["symmetry", "dim"],
+    lambda given: given["dim"] >= 3 or given["symmetry"] in ("none", "bilateral"),
+    "--symmetry of rotations needs --dim=3 or more",
+)
+
+
+def main():
+    """Trains; writes network.keras and network.weights.h5 into WORKDIR."""
+    workdir = common.open_workdir()
+    if FLAGS.smoke:
+        objects.shrink_for_smoke()
+    train(objects.open_objects(), workdir)
+
+
+def train(shown, workdir, ignore=()):
+    """A network learns the frame of `shown`, an `Objects`; returns it."""
+    from kcorr.objectives import ObjectFrameObjective
+
+    bilateral = FLAGS.symmetry == "bilateral"
+    width = objects.side() - (0 if shown.moving else 2 * objects.crop())
+    objects.check_learnable(FLAGS.symmetry, FLAGS.exchange, len(shown.training), width)
+    network = objects.make_network(dimensions=FLAGS.dim)
+    objective = ObjectFrameObjective(
+        network,
+        loss=FLAGS.loss,
+        power=FLAGS.power,
+        exchange=FLAGS.exchange,
+        normalise=FLAGS.normalise,
+        group=objects.group_of(FLAGS.symmetry),
+        clip_norm=None,
+    )
+    objective.build()
+    recipe = "hourglass" if FLAGS.network.startswith("hourglass") else "smallnet"
+    objective.compile(objects.optimizer(recipe), jit_compile=FLAGS.jit_compile)
+    objects.fit(objective, shown, workdir, draw, "val_match", mirror=bilateral, ignore=ignore)
+    return network
+
+
+def draw(batch, output):
+    """{name: sheet}: pictures and their labels as colours, the same colour for the same label."""
+    from kcorr import viz
+
+    colours = viz.labels_to_color(output["labels"], viz.label_basis(output["labels"]))
+    pairs = zip(batch["image"], colours, strict=True)
+    sheet = [entry for image, label in pairs for entry in (("picture", image), ("labels", label))]
+    return {"labels": viz.side_by_side(sheet, columns=4)}
+
+
+if __name__ == "__main__":
+    common.run(main)

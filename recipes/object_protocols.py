@@ -1,0 +1,355 @@
+"""How networks of object structure are measured: the protocols of their papers, and what is drawn.
+
+Errors are in pixels of the pictures, or in per cent: of the distance of the eyes where the data has
+eyes, else of the pictures' width.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+
+from recipes import common, objects
+
+FLAGS = flags.FLAGS
+SHOTS = (1, 5, 10, 20)
+SEEDS = 3  # draws of the few shots
+CYCLE_STEP = 8  # pixels between the points that go to another picture and back
+
+
+def define_flags():
+    """Flags of the protocols."""
+    flags.DEFINE_float("ridge", 0.0, "of the regression from landmarks to points", lower_bound=0.0)
+    flags.DEFINE_bool("regress", False, "labels: also regress points through 50 virtual ones")
+
+
+def output_of(network, images, key, batch_size=32):
+    """The network's output under `key` for uint8 or float pictures [n, h, w, 3]."""
+    import tensorflow as tf
+
+    if not hasattr(network, "_measured"):
+        network._measured = tf.function(
+            lambda x: network({"image": x}, training=False),
+            input_signature=[tf.TensorSpec([None, None, None, 3])],
+        )
+    parts = []
+    for start in range(0, len(images), batch_size):
+        part = np.asarray(images[start : start + batch_size])
+        part = part.astype("float32") / (255 if part.dtype == np.uint8 else 1)
+        parts.append(network._measured(part)[key].numpy())
+    return np.concatenate(parts)
+
+
+def stacked(source, *keys):
+    """The records' arrays of each key, stacked; None for a key that records do not have."""
+    records = [source[index] for index in range(len(source))]
+    return [
+        np.stack([record[key] for record in records]) if key in records[0] else None for key in keys
+    ]
+
+
+def joined(batches):
+    """{key: array} of all batches of a dataset."""
+    parts = [{key: value.numpy() for key, value in batch.items()} for batch in batches]
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+
+def per_cent(errors, shown, points):
+    """Mean of errors [b, n] in per cent of the eyes' distance or the pictures' width."""
+    from kcorr.metrics import mean_of
+
+    if shown.eyes is None:
+        return 100 * mean_of(errors) / objects.side()
+    one, other = shown.eyes
+    apart = np.linalg.norm(points[:, one] - points[:, other], axis=-1)
+    return 100 * mean_of(errors / apart[:, None])
+
+
+# === Dense labels ===
+
+
+def measure_labels(network, shown, symmetric=False):
+    """What a network of labels does on the test pictures.
+
+    Args:
+        network: gives `labels`.
+        shown: an `Objects`.
+        symmetric: whether the network was taught the bilateral symmetry.
+
+    Returns:
+        {measure: number}, those that the data allows.
+    """
+    images, points, visible, identity = stacked(
+        shown.test, "image1", "points1", "visible", "identity"
+    )
+    labels = output_of(network, images, "labels")
+    found = matching(network, shown, identity)
+    if points is not None and shown.annotated is not None:
+        found |= nearest(network, shown, labels, points, visible)
+        if FLAGS.regress:
+            found |= regressed(network, shown, labels, points, visible)
+    if objects.data_name() == "sphere":
+        found |= on_the_ball(labels, shown.test)
+    if objects.data_name() == "n_fold":
+        found |= about_the_axis(labels, points, visible, shown.swap)
+    elif shown.swap is not None:
+        found |= symmetric_transfer(labels, points, visible, shown.swap, symmetric)
+    return {**found, **cycles(labels, images, identity)}
+
+
+def matching(network, shown, identity):
+    """Points of one view sought in another one, of the same and of a different object."""
+    from kcorr.metrics import matching_scores
+
+    if len(shown.test) < 2:
+        return {}
+    views = joined(objects.test_views(shown.test, 2 * min(16, len(shown.test) // 2)))
+    if "points1" not in views:
+        return {}
+    count = len(views["points1"])
+    scores = matching_scores(
+        *(output_of(network, views[f"image{k}"], "labels") for k in (1, 2)),
+        views["points1"],
+        views["points2"],
+        views["visible"],
+        None if identity is None or objects.data_name() != "faces" else identity[:count],
+    )
+    return {"same px": scores["same"], "different px": scores["different"]}
+
+
+def nearest(network, shown, labels, points, visible):
+    """Annotated points found by one learned vector each, the trunk frozen."""
+    from kcorr.metrics import fit_point_vectors, nearest_points, point_errors
+    from kcorr.metrics.matching import cell_of
+
+    images, known, seen = stacked(shown.annotated, "image1", "points1", "visible")
+    learned = output_of(network, images, "labels")
+    vectors = fit_point_vectors(learned, cell_of(known, learned.shape[1:3]), seen)
+    errors = point_errors(nearest_points(vectors, labels), points, visible)
+    return {"nearest %": per_cent(errors, shown, points)}
+
+
+def regressed(network, shown, labels, points, visible):
+    """Annotated points through 50 virtual points each, the trunk frozen."""
+    from kcorr.metrics import point_errors
+    from kcorr.models import fit_virtual_points
+
+    images, known, seen = stacked(shown.annotated, "image1", "points1", "visible")
+    epochs = {"epochs": 2, "drops": ()} if FLAGS.smoke else {}
+    learned = output_of(network, images, "labels")
+    regressor = fit_virtual_points(learned, known, seen, **epochs)
+    found = regressor.predict({"labels": labels}, verbose=0)["points"]
+    return {"regressed %": per_cent(point_errors(found, points, visible), shown, points)}
+
+
+def symmetric_transfer(labels, points, visible, swap, symmetric):
+    """Each point's counterpart, by the reflected label in the same picture."""
+    from kcorr.metrics import mean_of, plane_reflection, symmetric_transfer_errors
+    from kcorr.metrics.matching import labels_at
+
+    swap = np.asarray(swap)
+    dimensions = labels.shape[-1]
+    # Points on the plane of symmetry; where there are none, half way between two counterparts.
+    at = labels_at(labels, points)
+    middle = ((at + at[:, swap]) / 2)[visible[..., 0] > 0.5]
+    reflections = {"transfer, plane fitted px": plane_reflection(middle)}
+    flip = np.diag([-1.0, *np.ones(dimensions - 1)])
+    reflections["transfer px"] = flip if symmetric else np.eye(dimensions)
+    moved = swap != np.arange(len(swap))
+    found = {}
+    for name, matrix in reflections.items():
+        errors = symmetric_transfer_errors(labels, points, swap, matrix, visible)
+        found[name] = mean_of(errors[:, moved])
+    return found
+
+
+def on_the_ball(labels, test):
+    """The angle between labels and true places, after one orthogonal map for all pictures."""
+    from kcorr.metrics import procrustes_angle
+
+    (places,) = stacked(test, "coordinates1")
+    count, height, width, channels = labels.shape
+    if channels != 3:
+        return {}
+    cells = places[:, : 2 * height, : 2 * width].reshape(count, height, 2, width, 2, 3)
+    whole = (np.square(cells).sum(-1) > 0).all(axis=(2, 4))[..., None]  # no background in the cell
+    angle, _ = procrustes_angle(labels, cells.mean(axis=(2, 4)) * whole)
+    return {"angle deg": angle}
+
+
+def about_the_axis(labels, points, visible, following):
+    """Matches up to the symmetry, and whether the hub is on the axis of the rotations."""
+    from kcorr.metrics import axis_angles, errors_up_to_symmetry, match_points, mean_of, powers_of
+    from kcorr.metrics.matching import labels_at
+
+    half = len(labels) // 2
+    first, second = slice(0, half), slice(half, 2 * half)
+    there = match_points(labels[first], points[first], labels[second])
+    both = visible[first] * visible[second]
+    errors, _ = errors_up_to_symmetry(there, points[second], powers_of(following), both)
+    hub = labels_at(labels, points)[:, 0][visible[:, 0, 0] > 0.5]
+    return {
+        "match px": mean_of(errors),
+        "axis deg": float(np.mean(axis_angles(hub[..., :3]))),
+    }
+
+
+def cycles(labels, images, identity):
+    """Points on a grid that go to another object's picture and come back: how near, how often."""
+    from kcorr.metrics import cycle_errors, match_points
+
+    if len(images) < 2:
+        return {}
+    height, width = images.shape[1:3]
+    rows, columns = (
+        np.arange(side // 4, side - side // 4 + 1, CYCLE_STEP) for side in (height, width)
+    )
+    grid = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(1, -1, 2).astype(float)
+    others = np.roll(np.arange(len(images)), -1)
+    if identity is not None:
+        people = identity[:, 0]
+        others = np.array(
+            [next((j for j in np.roll(others, -i) if people[j] != people[i]), i)
+             for i in range(len(images))]
+        )  # fmt: skip
+    points = np.repeat(grid, len(images), axis=0)
+    errors = cycle_errors(labels, points, labels[others])
+    there = match_points(labels, points, labels[others])
+    return {
+        "cycle px": float(errors.mean()),
+        # Labels that are alike everywhere come back, too, but send all points to one place.
+        "spread px": float(there.std(axis=1).mean()),
+    }
+
+
+# === Landmarks ===
+
+
+def measure_landmarks(network, shown):
+    """What a network of landmarks does on the test pictures."""
+    found = {}
+    for kind in ("evaluation", "training"):
+        found[f"equivariance px, {kind} warps"] = equivariance(network, shown.test, kind)
+    if shown.annotated is not None:
+        found |= regression(network, shown)
+    return found
+
+
+def equivariance(network, pictures, kind):
+    """Mean distance of landmarks of one view, warped, from those of the other."""
+    from kcorr.metrics import equivariance_errors, mean_of
+
+    views = joined(objects.test_views(pictures, kind=kind))
+    points = [output_of(network, views[f"image{k}"], "points") for k in (1, 2)]
+    return mean_of(equivariance_errors(*points, views["grid"], views["valid"]))
+
+
+def regression(network, shown):
+    """Annotated points as linear functions of the landmarks, learned from few and from all."""
+    from kcorr.metrics import LandmarkRegression, few_shot, mean_shape, point_errors
+
+    images, points, visible = stacked(shown.annotated, "image1", "points1", "visible")
+    test_images, test_points, test_visible = stacked(shown.test, "image1", "points1", "visible")
+    landmarks, unseen = (output_of(network, x, "points") for x in (images, test_images))
+    centre = [(objects.side() - 1) / 2] * 2
+
+    def error_of(picks, alpha):
+        known = visible[picks][..., 0].any(axis=0)
+        fit = LandmarkRegression(alpha, centre=centre)
+        fit.fit(landmarks[picks], points[picks][:, known], visible[picks][:, known])
+        errors = point_errors(fit.predict(unseen), test_points[:, known], test_visible[:, known])
+        return per_cent(errors, shown, test_points)
+
+    mean = np.broadcast_to(mean_shape(points, visible), test_points.shape)
+    found = {
+        "mean shape %": per_cent(point_errors(mean, test_points, test_visible), shown, test_points)
+    }
+    for shots in (count for count in SHOTS if count < len(images)):
+        picks = [few_shot(len(images), shots, seed) for seed in range(SEEDS)]
+        found[f"{shots} shots %"] = float(np.mean([error_of(p, FLAGS.ridge) for p in picks]))
+    found["all shots %"] = error_of(np.arange(len(images)), FLAGS.ridge)
+    return found
+
+
+# === Pictures ===
+
+
+def pictures_of_labels(network, shown, count=4):
+    """{name: picture}: labels as colours, matches between two pictures, the unrolled sphere."""
+    from kcorr import viz
+    from kcorr.metrics import match_points
+
+    images, points, masks = stacked(shown.test, "image1", "points1", "objects")
+    labels = output_of(network, images[: 2 * count], "labels")
+    colours = viz.labels_to_color(labels, viz.label_basis(labels))
+    sheet = []
+    for image, colour in zip(images[: 2 * count], colours, strict=False):
+        sheet += [("picture", image), ("labels", colour)]
+    found = {"labels": viz.side_by_side(sheet, columns=4)}
+    if len(images) < 2:
+        return found
+    height, width = images.shape[1:3]
+    if points is None:
+        x, y = (np.linspace(0.3, 0.7, 5) * side for side in (width, height))
+        points = np.repeat(np.stack(np.meshgrid(x, y), -1).reshape(1, -1, 2), len(images), axis=0)
+    there = match_points(labels[:1], points[:1], labels[1:2])
+    found["matches"] = viz.draw_matches(images[0], images[1], points[0], there[0], scale=4)
+    if labels.shape[-1] == 3:
+        labels = output_of(network, images, "labels")
+        height, width = 2 * labels.shape[1], 2 * labels.shape[2]
+        mask = None if masks is None else masks[:, :height:2, :width:2, 0] > 0
+        found["unrolled"] = viz.unroll_sphere(images[:, :height, :width], labels, mask=mask)
+    return found
+
+
+def pictures_of_landmarks(network, shown, count=6):
+    """{name: picture}: landmarks over pictures of several objects, and over warps of one."""
+    from kcorr import viz
+
+    (images,) = stacked(shown.test, "image1")
+    picks = np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)
+    views = joined(objects.test_views(shown.test, kind="training", limit=count))
+    found = {}
+    for name, shots in (("objects", images[picks]), ("warps", views["image1"][:count])):
+        points = output_of(network, shots, "points")
+        sheet = [("", viz.draw_points(*pair, scale=3)) for pair in zip(shots, points, strict=True)]
+        found[name] = viz.side_by_side(sheet, columns=3)
+    return found
+
+
+def write_pictures(workdir, pictures):
+    """Writes WORKDIR/pictures/NAME.png; returns the folder."""
+    from kcorr.io import write_image
+
+    folder = workdir / "pictures"
+    folder.mkdir(exist_ok=True)
+    for name, picture in pictures.items():
+        write_image(folder / f"{name}.png", picture)
+    return folder
+
+
+def finite(results):
+    """Results without what could not be measured: JSON has no NaN."""
+    return {
+        name: {key: value for key, value in result.items() if np.isfinite(value)}
+        for name, result in results.items()
+    }
+
+
+def short(path):
+    """A name for files: the run's folder of a network, or the file's own."""
+    path = Path(path)
+    return path.parent.name if path.stem == "network" and path.parent.name else path.stem
+
+
+def load_network(path):
+    """A trained network of a .keras file, built for the pictures' size."""
+    from kcorr.models import load
+
+    try:
+        network = load(str(path))
+    except (ValueError, OSError) as error:
+        raise common.UserError(str(error)) from error
+    if not hasattr(network, "picture_size"):
+        raise common.UserError(f"{path}: expected a network of landmarks or labels, got another")
+    return network

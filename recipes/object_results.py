@@ -1,0 +1,123 @@
+"""What object frames, symmetry, vector exchange and landmarks learn where the truth is known.
+
+    python -m recipes.object_results --workdir=runs/objects                       # CPU hours
+    python -m recipes.object_results --rows=arm,arm_2d --workdir=runs/objects     # CPU minutes each
+    python -m recipes.object_results --smoke --workdir=/tmp/objects               # a minute
+
+Each row is two commands, which are printed: one that learns in WORKDIR/ROW and one that measures
+into WORKDIR/ROW/measured. The same command again goes on where it was killed. The papers' numbers
+are of their own data: beside ours they show which way, not how much.
+"""
+
+import json
+import shlex
+import subprocess
+import sys
+
+from absl import flags
+
+from recipes import common
+
+FLAGS = flags.FLAGS
+STEPS = 2000
+# {row: (what it is, recipe, flags)}
+FRAMES = "object_frame"
+ROWS = {
+    "arm": ("arm, 3-D, L_dist", FRAMES, {"data": "arm"}),
+    "arm_log": ("arm, 3-D, L_log", FRAMES, {"data": "arm", "loss": "log"}),
+    "arm_2d": ("arm, 2-D, L_dist", FRAMES, {"data": "arm", "dim": 2}),
+    "sphere": ("sphere, DILATIONS", FRAMES, {"data": "sphere"}),
+    "sphere_simple": (
+        "sphere, SIMPLE", FRAMES, {"data": "sphere", "network": "object_frame_simple"},
+    ),
+    "two_arms": ("two arms, plain", FRAMES, {"data": "two_arms"}),
+    "two_arms_symmetric": (
+        "two arms, bilateral", FRAMES, {"data": "two_arms", "symmetry": "bilateral"},
+    ),
+    "n_fold": ("three legs, plain", FRAMES, {"data": "n_fold"}),
+    "n_fold_relaxed": (
+        "three legs, relaxed", FRAMES, {"data": "n_fold", "symmetry": "rotation3"},
+    ),
+    "faces_3d": ("faces, 3-D", FRAMES, {"data": "faces"}),
+    **{
+        f"faces_{dim}d{suffix}": (
+            f"faces, {dim}-D{title}", FRAMES, {"data": "faces", "dim": dim, "exchange": exchange},
+        )
+        for dim in (16, 32, 64)
+        for suffix, title, exchange in (("", "", 0), ("_exchange", ", exchange", 1))
+    },
+    "landmarks": ("faces, 10 landmarks", "landmarks", {"data": "faces"}),
+    "orl_landmarks": ("ORL, 10 landmarks", "landmarks", {"data": "orl"}),
+    "orl": ("ORL, 16-D", FRAMES, {"data": "orl", "dim": 16}),
+    "orl_exchange": ("ORL, 16-D, exchange", FRAMES, {"data": "orl", "dim": 16, "exchange": 1}),
+}  # fmt: skip
+# What the papers report, of their data (MAFL, robot arms): for the reader, not for comparison.
+PAPERS = {
+    "arm": {"nearest %": 1.14},
+    "arm_log": {"nearest %": 0.97},
+    "arm_2d": {"nearest %": 1.29},
+    "two_arms": {"transfer px": 23.29},
+    "two_arms_symmetric": {"transfer px": 3.21},
+    "faces_64d": {"different px": 6.95},
+    "faces_64d_exchange": {"different px": 2.18},
+}
+
+flags.DEFINE_string("workdir", None, "where everything goes", required=True)
+flags.DEFINE_list("rows", list(ROWS), f"of {', '.join(ROWS)}")
+flags.DEFINE_integer("steps", STEPS, "training steps of each row", lower_bound=1)
+flags.DEFINE_integer("seed", 0, "seed of data and weights")
+flags.DEFINE_enum("dtype_policy", "float32", common.POLICIES, "Keras dtype policy of the networks")
+flags.DEFINE_bool("smoke", False, "one row, small: a minute that only shows that it works")
+common.check_choices("rows", ROWS)
+flags.register_validator("rows", bool, "--rows must name at least one row")
+
+
+def main():
+    """Trains and measures each row; writes WORKDIR/metrics.json."""
+    workdir = common.open_workdir()
+    rows = ["arm"] if FLAGS.smoke and not FLAGS["rows"].present else FLAGS.rows
+    results = {}
+    for row in (row for row in ROWS if row in rows):
+        title, recipe, options = ROWS[row]
+        folder = workdir / row
+        options = {"steps": FLAGS.steps, "seed": FLAGS.seed, "dtype_policy": FLAGS.dtype_policy} | {
+            **options,
+            "workdir": folder,
+        }
+        run(recipe, options | ({"smoke": True} if FLAGS.smoke else {}))
+        measuring = {"model": folder / "network.keras", "workdir": folder / "measured"}
+        measuring["data"] = options["data"]
+        if options.get("symmetry") == "bilateral":
+            measuring["symmetric"] = True
+        run("evaluate_landmarks", measuring)
+        (found,) = json.loads((folder / "measured" / "metrics.json").read_text()).values()
+        results[title] = found
+        common.write_metrics(workdir, results)
+    show(results)
+    print(f"metrics: {workdir / 'metrics.json'}")
+
+
+def run(recipe, options):
+    """Runs another recipe as a command of its own, which is printed."""
+    words = [f"--{key}" if value is True else f"--{key}={value}" for key, value in options.items()]
+    command = ["-m", f"recipes.{recipe}", *words]
+    print(f"python {shlex.join(command)}", flush=True)
+    done = subprocess.run([sys.executable, *command], check=False)
+    if done.returncode:
+        raise common.UserError(f"recipes.{recipe} ended with status {done.returncode}")
+
+
+def show(results):
+    """Prints one table for each kind of object, with the papers' numbers."""
+    from recipes.object_tables import table
+
+    titles = {title: row for row, (title, _, _) in ROWS.items()}
+    kinds = dict.fromkeys(title.partition(",")[0] for title in results)
+    for kind in kinds:
+        of_kind = {title: found for title, found in results.items() if title.startswith(kind)}
+        papers = {title: PAPERS.get(titles[title], {}) for title in of_kind}
+        common.show(table(kind, of_kind, papers))
+
+
+if __name__ == "__main__":
+    common.run(main)

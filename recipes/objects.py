@@ -1,0 +1,390 @@
+"""What the recipes of object structure share: pictures of one kind of object, and views of them."""
+
+import dataclasses
+import functools
+
+from absl import flags
+
+from recipes import common
+
+FLAGS = flags.FLAGS
+GENERATED = ("faces", "arm", "two_arms", "sphere", "n_fold")
+ANNOTATED = ("celeba", "aflw", "aflw_recropped", "300w", "cats")
+DATA = ("orl", *GENERATED, "folder", *ANNOTATED)
+WARPS = ("training", "hard")
+TEST_SEED = 20264  # of generated objects that are measured; training seeds are small numbers
+ANNOTATED_SEED = 20265  # of those that a regressor learns from
+HELD_OUT = 10  # of a folder every tenth picture is measured, not learned from
+
+
+def define_data_flags():
+    """Flags of the data: which objects, and at what size."""
+    flags.DEFINE_enum(
+        "data",
+        None,
+        DATA,
+        "the objects; default: folder with --data_dir, else orl (real faces of a pip wheel); faces "
+        "to n_fold are generated",
+    )
+    flags.DEFINE_string(
+        "data_dir", None, "folder of pictures (perhaps with points.csv), or the data set's root"
+    )
+    flags.DEFINE_integer(
+        "side", None, "side of the square pictures; default: 90 generated, else 100", lower_bound=16
+    )
+    flags.DEFINE_integer("folds", 3, "legs of --data=n_fold", lower_bound=2)
+    flags.DEFINE_integer("sequences", None, "generated films (or people)", lower_bound=2)
+    flags.DEFINE_integer("frames", None, "frames of a generated film", lower_bound=2)
+    flags.register_multi_flags_validator(
+        ["data", "data_dir"],
+        lambda given: (given["data"] in ("folder", *ANNOTATED)) <= (given["data_dir"] is not None),
+        "--data_dir must name the folder of --data",
+    )
+    flags.register_multi_flags_validator(
+        ["data", "data_dir"],
+        lambda given: not (given["data"] in ("orl", *GENERATED) and given["data_dir"]),
+        "--data_dir is for --data=folder and data sets on disk",
+    )
+
+
+def define_crop_flag():
+    """--crop."""
+    flags.DEFINE_integer(
+        "crop",
+        None,
+        "cut off on each side after the warp; default: a seventh of --side (15 of 100)",
+        lower_bound=0,
+    )
+    flags.register_multi_flags_validator(
+        ["crop", "side"],
+        lambda given: given["crop"] is None or (given["side"] or 90) - 2 * given["crop"] >= 16,
+        "--crop leaves less than 16 pixels of --side",
+    )
+
+
+def define_view_flags():
+    """Flags of the two views of an object that a network learns from."""
+    define_crop_flag()
+    flags.DEFINE_enum("warp", "training", WARPS, "how strong: as published, or the hard variant")
+    flags.DEFINE_bool("colour", True, "JPEG noise, jitter and lighting of each view, as published")
+
+
+def data_name():
+    """--data, or what --data_dir says."""
+    return FLAGS.data or ("folder" if FLAGS.data_dir else "orl")
+
+
+def side():
+    """Side of the square pictures."""
+    return FLAGS.side or (90 if data_name() in GENERATED else 100)
+
+
+def crop():
+    """Pixels that a warp loses on each side; frames of a film are seen whole."""
+    if FLAGS.crop is not None:
+        return FLAGS.crop
+    return max(side() // 7 + side() // 7 % 2, 1) if side() != 100 else 15
+
+
+@dataclasses.dataclass(frozen=True)
+class Objects:
+    """Pictures of one kind of object.
+
+    Attributes:
+        training: records that a network learns from: pairs of frames with their flow if `moving`,
+            else single pictures.
+        test: pictures that it does not learn from, with key points if there are any.
+        annotated: pictures with key points that a regressor learns from, or None.
+        moving: whether `training` holds pairs.
+        eyes: indices of the key points whose distance errors are measured by, or None.
+        swap: for each key point the index of its symmetric counterpart, of the same one on the next
+            leg of --data=n_fold, or None.
+    """
+
+    training: object
+    test: object
+    annotated: object = None
+    moving: bool = False
+    eyes: tuple | None = None
+    swap: tuple | None = None
+
+
+def open_objects():
+    """The `Objects` of --data."""
+    name = data_name()
+    try:
+        if name in GENERATED:
+            return generated(name)
+        if name == "folder":
+            return folder()
+        return faces_and_cats(name)
+    except (ValueError, ImportError) as error:
+        raise common.UserError(f"--data={name}: {error}") from error
+
+
+def generated(name):
+    """Generated objects: films of one object, or single pictures of many people."""
+    from kcorr import datasets
+
+    kind = {
+        "faces": datasets.DeformableFaces,
+        "arm": datasets.ArticulatedArm,
+        "two_arms": datasets.TwoArms,
+        "sphere": datasets.RotatingSphere,
+        "n_fold": datasets.NFoldObject,
+    }[name]
+    faces = name == "faces"
+    options = {"folds": FLAGS.folds} if name == "n_fold" else {}
+    if name in ("arm", "two_arms"):
+        options["texture"] = 12.0
+    sequences = FLAGS.sequences or (600 if faces else 40)
+    frames = FLAGS.frames or (4 if faces else 50)
+    if FLAGS.smoke:
+        sequences, frames = 6, 3
+    make = functools.partial(kind, (side(), side()), **options)
+    films = make(sequences, frames, seed=FLAGS.seed)
+    fewer = (8, 2) if FLAGS.smoke else (100, 2) if faces else (8, 12)
+    test = make(*fewer, seed=TEST_SEED)
+    annotated = make(*fewer, seed=ANNOTATED_SEED)
+    training = films.pictures if faces else of_object(films)
+    return Objects(
+        training=datasets.InMemory(training, ["image1"] if faces else None),
+        test=neighbours_differ(test),
+        annotated=neighbours_differ(annotated),
+        moving=not faces,
+        eyes=(0, 1) if faces else None,
+        swap=films.symmetric_points,
+    )
+
+
+def of_object(films):
+    """Pairs of frames whose background does not count: it does not belong to the object."""
+    from kcorr.datasets import Source
+
+    class OfObject(Source):
+        names = films.names
+
+        def _read(self, index):
+            record = films[index]
+            record["valid"] = record["valid"] * (record["objects"] > 0)
+            return {key: record[key] for key in PAIR}
+
+    return OfObject()
+
+
+PAIR = ("image1", "image2", "flow", "valid", "occlusion")
+
+
+def neighbours_differ(films):
+    """Single frames, film after film in turn, so that neighbours show different objects."""
+    from kcorr.datasets import InMemory, Subset
+
+    order = [s * films.frames + t for t in range(films.frames) for s in range(films.sequences)]
+    return InMemory(Subset(films.pictures, order))
+
+
+def folder():
+    """The user's own pictures; every tenth is held out, where there are that many."""
+    from pathlib import Path
+
+    from kcorr.datasets import FrameFolder, InMemory, PointFolder, SquareCrops, Subset
+
+    annotated = (Path(FLAGS.data_dir) / "points.csv").is_file()
+    source = (
+        PointFolder(FLAGS.data_dir) if annotated else FrameFolder(FLAGS.data_dir, independent=True)
+    )
+    pictures = SquareCrops(source, side())
+    if len(pictures) < 2 * HELD_OUT:
+        training = test = range(len(pictures))
+    else:
+        test = range(0, len(pictures), HELD_OUT)
+        training = sorted(set(range(len(pictures))) - set(test))
+    points = annotated and source.point_names
+    learned = Subset(pictures, training)
+    return Objects(learned, InMemory(Subset(pictures, test)), learned if points else None)
+
+
+def faces_and_cats(name):
+    """Data sets of real objects."""
+    from kcorr import datasets
+
+    if name == "orl":
+        return Objects(*(datasets.ORLFaces(split, side()) for split in ("train", "test")))
+    if name == "cats":
+        source = datasets.CatHeads(FLAGS.data_dir, side())
+        held_out = range(0, len(source), HELD_OUT)
+        kept = datasets.Subset(source, sorted(set(range(len(source))) - set(held_out)))
+        return Objects(kept, datasets.Subset(source, held_out), kept, eyes=(0, 1))
+    kind = {
+        "celeba": datasets.CelebA,
+        "aflw": datasets.AFLW,
+        "aflw_recropped": datasets.AFLWRecropped,
+        "300w": datasets.Faces300W,
+    }[name]
+    splits = ("train", "test", "train")
+    if name == "celeba":
+        splits = ("train", "mafl_test", "mafl_train")
+    sources = [kind(FLAGS.data_dir, split, side()) for split in splits]
+    return Objects(*sources, eyes=sources[0].eyes)
+
+
+# === Two views ===
+
+
+def views(objects, seed, batch_size, mirror=False):
+    """Endless batches of two views of each object, for learning.
+
+    Args:
+        objects: an `Objects`.
+        seed: of everything random.
+        batch_size: pairs a batch.
+        mirror: whether half of the second views are mirrored.
+    """
+    from kcorr import pipelines
+
+    keys = PAIR if objects.moving else ("image1",)
+    stream = pipelines.examples(objects.training, keys, seed=seed)
+    changes = [as_pair if objects.moving else functools.partial(warped, kind=FLAGS.warp)]
+    if FLAGS.colour:
+        changes.append(pipelines.random_appearance)
+    if mirror:
+        changes.append(pipelines.mirror_second)
+    for change in changes:
+        stream = stream.map(change, num_parallel_calls=2)
+    return pipelines.batches(stream, batch_size)
+
+
+def as_pair(example):
+    """Two frames of a film as two views; what stands still counts, if it is part of the object."""
+    from kcorr import pipelines
+
+    return pipelines.video_pair(example, still=None)
+
+
+def warped(example, kind="training"):
+    """Two warped views of a picture, with its key points."""
+    from kcorr import pipelines
+
+    options = {
+        key: value
+        for key, value in pipelines.WARPS["smallnet"][kind].items()
+        if key not in ("side", "crop")
+    }
+    return pipelines.warp_pair(example, crop=crop(), **options)
+
+
+def test_views(pictures, batch_size=8, kind="evaluation", limit=None):
+    """Batches of warped views of the test pictures with their key points, always the same."""
+    import tensorflow as tf
+
+    from kcorr import pipelines
+
+    keys = [key for key in ("image1", "points1", "visible", "identity") if key in pictures[0]]
+    stream = pipelines.examples(pictures, keys, TEST_SEED, shuffle=False, repeat=False)
+    stream = stream.map(functools.partial(warped, kind=kind), num_parallel_calls=2)
+    count = min(len(pictures), limit or len(pictures))
+    batch_size = min(batch_size, count)
+    stream = pipelines.batches(stream.take(count), batch_size)
+    return stream.apply(tf.data.experimental.assert_cardinality(count // batch_size))
+
+
+# === Learning ===
+
+
+def check_learnable(symmetry, exchange, pictures, width):
+    """Refuses what --symmetry and --exchange cannot learn from.
+
+    Args:
+        symmetry, exchange: the flags.
+        pictures: number of pictures, or pairs, to learn from.
+        width: of what the network sees.
+    """
+    if symmetry == "bilateral" and width % 2:
+        raise common.UserError(
+            "--symmetry=bilateral needs views of even width, so that labels mirror onto labels; "
+            f"--side and --crop leave {width} pixels"
+        )
+    if exchange and pictures <= exchange:
+        raise common.UserError(
+            f"--exchange={exchange} needs at least {exchange + 1} pictures to learn from; there "
+            f"{'is' if pictures == 1 else 'are'} {pictures}"
+        )
+
+
+def group_of(symmetry):
+    """The matrices [n, 3, 3] of an ambiguous symmetry, or None."""
+    import numpy as np
+
+    from kcorr.ops import rotations
+
+    if symmetry in ("none", "bilateral"):
+        return None
+    if symmetry.startswith("rotation"):
+        return rotations(int(symmetry.removeprefix("rotation")))
+    try:
+        matrices = np.load(symmetry, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise common.UserError(f"--symmetry {symmetry}: cannot be read ({error})") from error
+    shape = np.shape(matrices)
+    fits = len(shape) == 3 and shape[1:] == (3, 3) and shape[0]
+    if not fits or not np.allclose(matrices @ matrices.swapaxes(1, 2), np.eye(3), atol=1e-4):
+        raise common.UserError(
+            f"--symmetry {symmetry}: expected orthogonal matrices [n, 3, 3], got shape {shape}"
+        )
+    return matrices
+
+
+def fit(objective, objects, workdir, draw, best, mirror=False, ignore=()):
+    """The compiled objective learns; writes the network into WORKDIR. Returns the last logs.
+
+    Args:
+        objective: built and compiled.
+        objects: an `Objects`.
+        workdir: path.
+        draw: function of (batch, output) for the pictures.
+        best: logged value that chooses `best.weights.h5`.
+        mirror: see `views`.
+        ignore: names of flags that training does not depend on.
+    """
+    import numpy as np
+
+    from kcorr.io import atomic_write
+
+    picks = np.linspace(0, len(objects.test) - 1, min(6, len(objects.test))).astype(int)
+    faces = np.stack([objects.test[int(index)]["image1"] for index in picks])
+    logs = common.fit(
+        objective,
+        lambda seed: views(objects, seed, FLAGS.batch_size, mirror),
+        workdir,
+        best=best,
+        validation=test_views(objects.test, limit=8 if FLAGS.smoke else 64),
+        sample={"image": faces.astype("float32") / 255},
+        draw=draw,
+        ignore=ignore,
+    )
+    with atomic_write(workdir / "network.keras") as temporary:
+        objective.network.save(temporary)
+    common.finish(objective.network, workdir, logs)
+    return logs
+
+
+def make_network(**options):
+    """The network of --network, with the weights of --init."""
+    return common.make_network(FLAGS.init, picture_size=side(), **options)
+
+
+def shrink_for_smoke():
+    """Makes the run so small that it takes seconds."""
+    common.shrink_for_smoke()
+    FLAGS.side = FLAGS.side or 48
+    FLAGS.batch_size = max(2, getattr(FLAGS, "exchange", 0) + 1)
+
+
+def optimizer(recipe):
+    """The published optimizer, its milestones at the published shares of --steps."""
+    from kcorr.objectives import TRAINING, published_optimizer
+
+    epochs = TRAINING[recipe]["epochs"]
+    return published_optimizer(
+        recipe, max(1, FLAGS.steps // epochs), learning_rate=FLAGS.learning_rate
+    )

@@ -1,0 +1,91 @@
+"""The recipes of object structure on the user's own pictures: what they leave and refuse."""
+
+import json
+
+import numpy as np
+import pytest
+from _command import recipe
+
+from kcorr.datasets import DeformableFaces
+from kcorr.io import write_image
+from kcorr.models import load
+from recipes import common, objects
+
+SMALL = ("--steps=2", "--epoch_steps=2", "--side=40", "--crop=4", "--noprogress")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """A folder of twelve faces, wider than high, with a table of their key points."""
+    folder = tmp_path_factory.mktemp("pictures")
+    faces = DeformableFaces((40, 40), 6, 2).pictures
+    lines = ["image,eye_x,eye_y,nose_x,nose_y"]
+    for number in range(12):
+        record = faces[number]
+        image = np.pad(record["image1"], ((0, 0), (5, 7), (0, 0)), mode="edge")
+        write_image(folder / f"{number}.png", image)
+        (eye, nose) = record["points1"][[0, 2]] + [5, 0]
+        lines.append(f"{number}.png,{eye[0]},{eye[1]},{nose[0]},{nose[1]}")
+    (folder / "points.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.mark.slow
+def test_a_folder_is_all_that_is_needed(pictures, tmp_path):
+    run = tmp_path / "run"
+    flags = (f"--data_dir={pictures}", "--landmarks=3", *SMALL)
+    done = recipe("landmarks", *flags, f"--workdir={run}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    network = load(run / "network.keras")
+    assert network.landmarks == 3 and network.picture_size == 40
+    measured = tmp_path / "measured"
+    flags = (f"--model={run / 'network.keras'}", f"--data_dir={pictures}")
+    done = recipe("evaluate_landmarks", *flags, f"--workdir={measured}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    (found,) = json.loads((measured / "metrics.json").read_text()).values()
+    assert found["equivariance px, training warps"] > 0
+    assert 0 < found["mean shape %"] < 30 and found["all shots %"] > 0
+    names = {path.name for path in (measured / "pictures").iterdir()}
+    assert names == {"objects.png", "warps.png"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("bilateral", 0, 50, 71), "needs views of even width, .* leave 71 pixels"),
+        (("none", 1, 1, 70), "--exchange=1 needs at least 2 pictures to learn from; there is 1"),
+        (("none", 3, 3, 70), "--exchange=3 needs at least 4 pictures .* there are 3"),
+    ],
+)
+def test_what_cannot_be_learned_is_refused(arguments, message):
+    with pytest.raises(common.UserError, match=message):
+        objects.check_learnable(*arguments)
+    objects.check_learnable("bilateral", 1, 2, 70)
+
+
+def test_a_group_of_the_users_own(tmp_path):
+    path = tmp_path / "group.npy"
+    turns = np.stack([np.eye(3), np.diag([-1.0, -1.0, 1.0])])
+    np.save(path, turns)
+    np.testing.assert_array_equal(objects.group_of(str(path)), turns)
+    np.testing.assert_allclose(objects.group_of("rotation2"), turns, atol=1e-7)
+    assert objects.group_of("none") is None and objects.group_of("bilateral") is None
+    for matrices, message in (
+        (2 * turns, "expected orthogonal"),
+        (np.eye(3), r"got shape \(3, 3\)"),
+    ):
+        np.save(path, matrices)
+        with pytest.raises(common.UserError, match=message):
+            objects.group_of(str(path))
+    path.write_text("no numbers")
+    with pytest.raises(common.UserError, match=r"group\.npy: cannot be read"):
+        objects.group_of(str(path))
+
+
+@pytest.mark.slow
+def test_a_folder_without_pictures_is_one_line(tmp_path):
+    run = tmp_path / "run"
+    (tmp_path / "empty").mkdir()
+    done = recipe("landmarks", f"--data_dir={tmp_path / 'empty'}", *SMALL, f"--workdir={run}")
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert "no picture" in done.stderr.splitlines()[-1]
