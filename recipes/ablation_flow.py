@@ -4,16 +4,16 @@
     python -m recipes.ablation_flow --rows=occlusion,data --workdir=runs/ablation
     python -m recipes.ablation_flow --smoke --workdir=/tmp/ablation              # a minute
 
-Rows: `none` (census everywhere), `occlusion` (hidden pixels left out), `smoothness` (and
-edge-aware smoothness of weight --smoothness), `longer` (the same for as many steps more as a
-student takes: what distillation must beat), `data` (a student of `smoothness`, as in
-`recipes.flow_ddflow`), `model` (a student of --ensemble such students, whose mean teaches views
-with noise, other colours and other geometry).
+Rows: `start` (what the others start from), `none` (census everywhere), `occlusion` (hidden pixels
+left out), `smoothness` (and edge-aware smoothness of weight --smoothness), `longer` (the same for
+as many steps more as a student takes: what distillation must beat), `data` (a student of
+`smoothness`, as in `recipes.flow_ddflow`), `model` (a student of --ensemble such students, whose
+mean teaches views with noise, other colours and other geometry).
 
-All rows start from one stage A (brightness), and that from nothing or from --init; with
---brightness_steps=0 they start from --init. Each learns in WORKDIR/ROW; the
-same command again goes on where it was killed. A row that is not wanted but needed by another is
-trained, not measured.
+The start is stage A (brightness, --brightness_steps) of a fresh network or of --init; stage A
+compares hidden pixels, too, so that nothing is known about them afterwards. Each row learns in
+WORKDIR/ROW; the same command again goes on where it was killed. A row that is not wanted but needed
+by another is trained, not measured.
 
 Occlusion handling needs flow that is right where it can be: while visible pixels are off by more
 than the forward-backward check bears, it leaves out what it should learn from.
@@ -30,6 +30,7 @@ from recipes import common, evaluation, flow_ddflow, flow_unsupervised, students
 
 FLAGS = flags.FLAGS
 ROWS = {
+    "start": "start",
     "none": "census",
     "occlusion": "+ occlusion handling",
     "smoothness": "+ edge-aware smoothness",
@@ -140,11 +141,13 @@ class Training:
 
     def before(self, name, member):
         """The networks a row starts from and learns from."""
+        if name == "start":
+            return []
         if name == "model":
             return [self("data", number) for number in range(FLAGS.ensemble)]
         if name in ("longer", "data"):
             return [self("smoothness", member)]
-        return [self("brightness")] if name != "brightness" and FLAGS.brightness_steps else []
+        return [self("start")]
 
     def learn(self, name, network, teachers, folder):
         """`network` learns in place what its row adds. Returns the last logs."""
@@ -153,10 +156,12 @@ class Training:
         if name == "data":
             ignore = (*MEASURING, "ensemble", *students.NOISE_FLAGS)
             return flow_ddflow.train_student(network, teachers[0], self.source, folder, ignore)
-        steps, ignore = FLAGS.steps, PLAIN
-        method = {"photometric": "census", "occlusion": name != "none"}
-        if name == "brightness":
-            steps, method = FLAGS.brightness_steps, {"photometric": name, "occlusion": False}
+        if name == "start" and not FLAGS.brightness_steps:
+            return {}  # --init as it is
+        ignore = PLAIN
+        steps = FLAGS.brightness_steps if name == "start" else FLAGS.steps
+        photometric = "brightness" if name == "start" else "census"
+        method = {"photometric": photometric, "occlusion": name not in ("start", "none")}
         if name in ("smoothness", "longer"):
             method |= {"smoothness": FLAGS.smoothness, "order": int(FLAGS.smoothness_order)}
             ignore = TEACHER
@@ -179,6 +184,8 @@ def train_on_ensemble(student, teachers, source, folder):
 
 def steps_of(name):
     """Steps from nothing to the row's network."""
+    if name == "start":
+        return FLAGS.brightness_steps
     later = {"longer": 1, "data": 1, "model": 2}.get(name, 0) * students.steps()
     return FLAGS.brightness_steps + FLAGS.steps + later
 

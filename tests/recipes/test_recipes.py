@@ -159,7 +159,7 @@ def test_the_ablation_measures_every_row_and_trains_each_in_its_folder(smoke_run
     assert [metrics[row]["steps"] for row in rows] == [4, 8]
     assert all(metrics[row][key] > 0 for row in rows for key in ("epe_noc", "epe_occ", "fl_noc"))
     assert all(f"{metrics[row]['epe_occ']:.2f}" in done.stdout for row in rows)
-    trained = ("brightness", "none", "smoothness", "data", "model")
+    trained = ("start", "none", "smoothness", "data", "model")
     names = [f"{row}/network.weights.h5" for row in trained]
     assert all((workdir / name).exists() for name in names)
     networks = [weights(workdir / name) for name in names]
@@ -287,7 +287,7 @@ WRONG = [
     ("flow_distillflow", ["--members=a.h5"], "--members, the weights of trained networks"),
     ("flow_distillflow", ["--challenges=sound"], "--challenges takes occlusion, colour, geometry"),
     ("flow_distillflow", ["--ensemble=1", "--agreement=1"], "--agreement compares two or more"),
-    ("ablation_flow", ["--rows=edges"], "--rows takes none, occlusion, smoothness, longer, data"),
+    ("ablation_flow", ["--rows=edges"], "--rows takes start, none, occlusion, smoothness"),
     ("ablation_flow", ["--rows="], "--rows must name at least one row"),
     ("ablation_flow", ["--network=selflow_small"], "--network sees three frames, not two"),
     ("ablation_flow", ["--size=10x64"], SIZE),
