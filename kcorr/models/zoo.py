@@ -62,9 +62,9 @@ def load(name_or_path, network=None, dtype="float32", gives=None):
     if gives not in (None, "flow", *_OUTPUTS):
         raise ValueError(f"gives must be flow, landmarks, labels or None, got {gives!r}")
     model = _load(name_or_path, network, dtype, gives)
-    if gives_of(model) != (gives or gives_of(model)):
-        holds = type(model).__name__
-        raise ValueError(f"{name_or_path}: holds a {holds}; expected {kind_of_network(gives)}")
+    given = gives_of(model)
+    if given != (gives or given):
+        raise ValueError(f"{name_or_path}: gives {given}; expected {kind_of_network(gives)}")
     return model
 
 

@@ -137,7 +137,7 @@ def test_a_model_of_another_kind_or_none(refused, folder, tmp_path):
     build("object_frame", widths=(4, 4, 4, 4, 4)).save(tmp_path / "labels.keras")
     (tmp_path / "broken.keras").write_bytes(b"PK")
     lines = {
-        "labels.keras": "{path}: holds a ObjectFrameNet; expected a network of landmarks such as",
+        "labels.keras": "{path}: gives labels; expected a network of landmarks such as",
         "broken.keras": "{path}: damaged, or not a .keras file",
         "none.keras": "{path}: no such file; expected ddflow (shipped), a .keras file",
     }
@@ -146,11 +146,11 @@ def test_a_model_of_another_kind_or_none(refused, folder, tmp_path):
         line = refused("landmarks", folder, "-o", tmp_path / "out", "--model", path)
         assert line.startswith(f"kcorr landmarks: {said.format(path=path)}")
     line = refused("landmarks", folder, "-o", tmp_path / "out", "--model", "ddflow")
-    assert line.startswith("kcorr landmarks: ddflow: holds a DDFlowNet; expected a network of land")
+    assert line.startswith("kcorr landmarks: ddflow: gives flow; expected a network of land")
     line = refused("landmarks", folder, "-o", tmp_path / "out")
     assert line.startswith("kcorr landmarks: the following arguments are required: --model")
     flow = refused("stereo", *[folder / "f2.png"] * 2, "--model", tmp_path / "labels.keras")
-    assert "labels.keras: holds a ObjectFrameNet; expected a flow network such as ddflow" in flow
+    assert "labels.keras: gives labels; expected a flow network such as ddflow" in flow
     assert not (tmp_path / "out").exists()
 
 

@@ -149,5 +149,5 @@ def test_models_of_another_kind(refused, pair, tmp_path):
     assert line.startswith("kcorr match-points: the following arguments are required: --model")
     options = ["--points=1,2", "-o", tmp_path / "out", "--model", "ddflow"]
     line = refused("match-points", *pair, *options)
-    said = "ddflow: holds a DDFlowNet; expected a network of dense labels such as hourglass or "
+    said = "ddflow: gives flow; expected a network of dense labels such as hourglass or "
     assert line.startswith(f"kcorr match-points: {said}") and not (tmp_path / "out").exists()

@@ -121,7 +121,7 @@ def test_kcorr_loads_its_own_export(made, kind):
         for key, value in expected.items():
             np.testing.assert_allclose(found[key], value, rtol=1e-3, atol=1e-3)
     wrong = "flow" if kind == "labels" else "labels"
-    with pytest.raises(ValueError, match="holds a SavedObjectNetwork; expected a"):
+    with pytest.raises(ValueError, match=f"1: gives {kind}; expected a "):
         load(version, gives=wrong)
 
 
