@@ -56,7 +56,7 @@ def joined(batches):
 
 def per_cent(errors, shown, points):
     """Mean of errors [b, n] in per cent of the eyes' distance or the pictures' width."""
-    from kcorr.metrics import mean_of
+    from kcorr.metrics.points import mean_of
 
     if shown.eyes is None:
         return 100 * mean_of(errors) / objects.side()
@@ -94,7 +94,9 @@ def measure_labels(network, shown, symmetric=False):
         found |= about_the_axis(labels, points, visible, shown.swap)
     elif shown.swap is not None:
         found |= symmetric_transfer(labels, points, visible, shown.swap, symmetric)
-    return {**found, **cycles(labels, images, identity)}
+    if points is None:
+        found |= cycles(labels, images, identity)
+    return found
 
 
 def matching(network, shown, identity):
@@ -103,7 +105,7 @@ def matching(network, shown, identity):
 
     if len(shown.test) < 2:
         return {}
-    views = joined(objects.test_views(shown.test, 2 * min(16, len(shown.test) // 2)))
+    views = joined(objects.views_of(shown.test, 2 * min(16, len(shown.test) // 2)))
     if "points1" not in views:
         return {}
     count = len(views["points1"])
@@ -144,8 +146,9 @@ def regressed(network, shown, labels, points, visible):
 
 def symmetric_transfer(labels, points, visible, swap, symmetric):
     """Each point's counterpart, by the reflected label in the same picture."""
-    from kcorr.metrics import mean_of, plane_reflection, symmetric_transfer_errors
+    from kcorr.metrics import plane_reflection, symmetric_transfer_errors
     from kcorr.metrics.matching import labels_at
+    from kcorr.metrics.points import mean_of
 
     swap = np.asarray(swap)
     dimensions = labels.shape[-1]
@@ -179,8 +182,9 @@ def on_the_ball(labels, test):
 
 def about_the_axis(labels, points, visible, following):
     """Matches up to the symmetry, and whether the hub is on the axis of the rotations."""
-    from kcorr.metrics import axis_angles, errors_up_to_symmetry, match_points, mean_of, powers_of
+    from kcorr.metrics import axis_angles, errors_up_to_symmetry, match_points, powers_of
     from kcorr.metrics.matching import labels_at
+    from kcorr.metrics.points import mean_of
 
     half = len(labels) // 2
     first, second = slice(0, half), slice(half, 2 * half)
@@ -237,9 +241,10 @@ def measure_landmarks(network, shown):
 
 def equivariance(network, pictures, kind):
     """Mean distance of landmarks of one view, warped, from those of the other."""
-    from kcorr.metrics import equivariance_errors, mean_of
+    from kcorr.metrics import equivariance_errors
+    from kcorr.metrics.points import mean_of
 
-    views = joined(objects.test_views(pictures, kind=kind))
+    views = joined(objects.views_of(pictures, kind=kind))
     points = [output_of(network, views[f"image{k}"], "points") for k in (1, 2)]
     return mean_of(equivariance_errors(*points, views["grid"], views["valid"]))
 
@@ -308,7 +313,7 @@ def pictures_of_landmarks(network, shown, count=6):
 
     (images,) = stacked(shown.test, "image1")
     picks = np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)
-    views = joined(objects.test_views(shown.test, kind="training", limit=count))
+    views = joined(objects.views_of(shown.test, kind="training", limit=count))
     found = {}
     for name, shots in (("objects", images[picks]), ("warps", views["image1"][:count])):
         points = output_of(network, shots, "points")

@@ -19,7 +19,6 @@ from absl import flags
 from recipes import common
 
 FLAGS = flags.FLAGS
-STEPS = 2000
 # {row: (what it is, recipe, flags)}
 FRAMES = "object_frame"
 ROWS = {
@@ -64,7 +63,9 @@ PAPERS = {
 
 flags.DEFINE_string("workdir", None, "where everything goes", required=True)
 flags.DEFINE_list("rows", list(ROWS), f"of {', '.join(ROWS)}")
-flags.DEFINE_integer("steps", STEPS, "training steps of each row", lower_bound=1)
+flags.DEFINE_integer("film_steps", 400, "training steps of rows of films", lower_bound=1)
+flags.DEFINE_integer("picture_steps", 1000, "training steps of rows of people", lower_bound=1)
+flags.DEFINE_integer("film_side", 64, "side of the films' frames", lower_bound=16)
 flags.DEFINE_integer("seed", 0, "seed of data and weights")
 flags.DEFINE_enum("dtype_policy", "float32", common.POLICIES, "Keras dtype policy of the networks")
 flags.DEFINE_bool("smoke", False, "one row, small: a minute that only shows that it works")
@@ -80,11 +81,7 @@ def main():
     for row in (row for row in ROWS if row in rows):
         title, recipe, options = ROWS[row]
         folder = workdir / row
-        options = {"steps": FLAGS.steps, "seed": FLAGS.seed, "dtype_policy": FLAGS.dtype_policy} | {
-            **options,
-            "workdir": folder,
-        }
-        run(recipe, options | ({"smoke": True} if FLAGS.smoke else {}))
+        run(recipe, all_flags(options) | {"workdir": folder})
         measuring = {"model": folder / "network.keras", "workdir": folder / "measured"}
         measuring["data"] = options["data"]
         if options.get("symmetry") == "bilateral":
@@ -95,6 +92,16 @@ def main():
         common.write_metrics(workdir, results)
     show(results)
     print(f"metrics: {workdir / 'metrics.json'}")
+
+
+def all_flags(options):
+    """A row's own flags and those that all rows share."""
+    shared = {"seed": FLAGS.seed, "dtype_policy": FLAGS.dtype_policy}
+    if FLAGS.smoke:
+        return {"smoke": True, **shared, **options}
+    if options["data"] in ("faces", "orl"):
+        return {"steps": FLAGS.picture_steps, **shared, **options}
+    return {"steps": FLAGS.film_steps, "side": FLAGS.film_side, **shared, **options}
 
 
 def run(recipe, options):

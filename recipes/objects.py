@@ -93,6 +93,7 @@ class Objects:
     Attributes:
         training: records that a network learns from: pairs of frames with their flow if `moving`,
             else single pictures.
+        held_out: records of the same kind by which training is watched.
         test: pictures that it does not learn from, with key points if there are any.
         annotated: pictures with key points that a regressor learns from, or None.
         moving: whether `training` holds pairs.
@@ -102,6 +103,7 @@ class Objects:
     """
 
     training: object
+    held_out: object
     test: object
     annotated: object = None
     moving: bool = False
@@ -137,19 +139,22 @@ def generated(name):
     options = {"folds": FLAGS.folds} if name == "n_fold" else {}
     if name in ("arm", "two_arms"):
         options["texture"] = 12.0
-    sequences = FLAGS.sequences or (600 if faces else 40)
+    sequences = FLAGS.sequences or (600 if faces else 24)
     frames = FLAGS.frames or (4 if faces else 50)
     if FLAGS.smoke:
         sequences, frames = 6, 3
     make = functools.partial(kind, (side(), side()), **options)
-    films = make(sequences, frames, seed=FLAGS.seed)
-    fewer = (8, 2) if FLAGS.smoke else (100, 2) if faces else (8, 12)
-    test = make(*fewer, seed=TEST_SEED)
-    annotated = make(*fewer, seed=ANNOTATED_SEED)
+    films = make(sequences=sequences, frames=frames, seed=FLAGS.seed)
+    sequences, frames = (8, 2) if FLAGS.smoke else (100, 2) if faces else (8, 12)
+    test, annotated = (
+        make(sequences=sequences, frames=frames, seed=seed) for seed in (TEST_SEED, ANNOTATED_SEED)
+    )
     training = films.pictures if faces else of_object(films)
+    shown = neighbours_differ(test)
     return Objects(
         training=datasets.InMemory(training, ["image1"] if faces else None),
-        test=neighbours_differ(test),
+        held_out=shown if faces else of_object(test),
+        test=shown,
         annotated=neighbours_differ(annotated),
         moving=not faces,
         eyes=(0, 1) if faces else None,
@@ -200,8 +205,8 @@ def folder():
         test = range(0, len(pictures), HELD_OUT)
         training = sorted(set(range(len(pictures))) - set(test))
     points = annotated and source.point_names
-    learned = Subset(pictures, training)
-    return Objects(learned, InMemory(Subset(pictures, test)), learned if points else None)
+    learned, seen = Subset(pictures, training), InMemory(Subset(pictures, test))
+    return Objects(learned, seen, seen, learned if points else None)
 
 
 def faces_and_cats(name):
@@ -209,12 +214,14 @@ def faces_and_cats(name):
     from kcorr import datasets
 
     if name == "orl":
-        return Objects(*(datasets.ORLFaces(split, side()) for split in ("train", "test")))
+        learned, test = (datasets.ORLFaces(split, side()) for split in ("train", "test"))
+        return Objects(learned, test, test)
     if name == "cats":
         source = datasets.CatHeads(FLAGS.data_dir, side())
         held_out = range(0, len(source), HELD_OUT)
         kept = datasets.Subset(source, sorted(set(range(len(source))) - set(held_out)))
-        return Objects(kept, datasets.Subset(source, held_out), kept, eyes=(0, 1))
+        test = datasets.Subset(source, held_out)
+        return Objects(kept, test, test, kept, eyes=(0, 1))
     kind = {
         "celeba": datasets.CelebA,
         "aflw": datasets.AFLW,
@@ -224,8 +231,8 @@ def faces_and_cats(name):
     splits = ("train", "test", "train")
     if name == "celeba":
         splits = ("train", "mafl_test", "mafl_train")
-    sources = [kind(FLAGS.data_dir, split, side()) for split in splits]
-    return Objects(*sources, eyes=sources[0].eyes)
+    learned, test, annotated = (kind(FLAGS.data_dir, split, side()) for split in splits)
+    return Objects(learned, test, test, annotated, eyes=learned.eyes)
 
 
 # === Two views ===
@@ -273,18 +280,29 @@ def warped(example, kind="training"):
     return pipelines.warp_pair(example, crop=crop(), **options)
 
 
-def test_views(pictures, batch_size=8, kind="evaluation", limit=None):
-    """Batches of warped views of the test pictures with their key points, always the same."""
+def views_of(records, batch_size=8, kind="evaluation", limit=None):
+    """Batches of two views of each record with their key points, always the same.
+
+    Args:
+        records: pictures, which are warped, or pairs of frames.
+        batch_size: views a batch; what is left over is dropped.
+        kind: of the warp.
+        limit: largest number of records, spread over all.
+    """
+    import numpy as np
     import tensorflow as tf
 
     from kcorr import pipelines
+    from kcorr.datasets import Subset
 
-    keys = [key for key in ("image1", "points1", "visible", "identity") if key in pictures[0]]
-    stream = pipelines.examples(pictures, keys, TEST_SEED, shuffle=False, repeat=False)
-    stream = stream.map(functools.partial(warped, kind=kind), num_parallel_calls=2)
-    count = min(len(pictures), limit or len(pictures))
+    count = min(len(records), limit or len(records))
+    records = Subset(records, np.linspace(0, len(records) - 1, count).astype(int).tolist())
+    wanted = (*PAIR, "points1", "points2", "visible", "identity")
+    keys = [key for key in wanted if key in records[0]]
+    change = as_pair if "image2" in keys else functools.partial(warped, kind=kind)
+    stream = pipelines.examples(records, keys, TEST_SEED, shuffle=False, repeat=False)
     batch_size = min(batch_size, count)
-    stream = pipelines.batches(stream.take(count), batch_size)
+    stream = pipelines.batches(stream.map(change, num_parallel_calls=2), batch_size)
     return stream.apply(tf.data.experimental.assert_cardinality(count // batch_size))
 
 
@@ -357,7 +375,7 @@ def fit(objective, objects, workdir, draw, best, mirror=False, ignore=()):
         lambda seed: views(objects, seed, FLAGS.batch_size, mirror),
         workdir,
         best=best,
-        validation=test_views(objects.test, limit=8 if FLAGS.smoke else 64),
+        validation=views_of(objects.held_out, limit=8 if FLAGS.smoke else 64),
         sample={"image": faces.astype("float32") / 255},
         draw=draw,
         ignore=ignore,
