@@ -108,13 +108,17 @@ def float32_copy(network):
 
 
 def _write_saved_model(network, signatures, path):
-    # Not archive.track(network): the archive finds the variables in the functions by itself, and
-    # with both, Keras 3.15 writes each of them twice.
-    archive = keras.export.ExportArchive()
+    # What keras.export.ExportArchive does, but each function is traced once: the archive traces
+    # anew what it is given, and TensorFlow does so again when it is saved.
+    module = tf.Module()
+    module.network_variables = [variable.value for variable in network.variables]
     for name, signature in signatures.items():
-        archive.add_endpoint(name, signature.function, input_signature=signature.specs)
+        # As attributes, too: `keras.layers.TFSMLayer` takes them by name.
+        function = tf.function(signature.function, input_signature=signature.specs, autograph=False)
+        setattr(module, name, function)
     with _quiet():
-        archive.write_out(path, verbose=False)
+        traced = {name: getattr(module, name).get_concrete_function() for name in signatures}
+        tf.saved_model.save(module, str(path), signatures=traced)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ A SavedModel's signature has fixed dtypes, so there is one entry for uint8 pictu
 [0, 1] (`serving_float`). Batch, height and width are free, from 1x1 up.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -66,6 +67,8 @@ def flow_signatures(network):
     def flow_of_uint8(image1, image2):
         return flow(unit_range(image1), unit_range(image2))
 
+    # A function of the graph, so that both signatures of flow share it.
+    @functools.partial(tf.function, autograph=False)
     def flow(image1, image2):
         return _flows(network, [schema.FLOW], image1, image2)
 
