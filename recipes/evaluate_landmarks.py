@@ -68,7 +68,7 @@ def measure(network, shown, workdir, path):
         pictures = protocols.pictures_of_landmarks(network, shown)
         found = protocols.measure_landmarks(network, shown)
     else:
-        pictures = protocols.pictures_of_labels(network, shown)
+        pictures = protocols.pictures_of_labels(network, shown, FLAGS.symmetric)
         found = protocols.measure_labels(network, shown, FLAGS.symmetric)
     protocols.write_pictures(workdir, {f"{prefix}{name}": one for name, one in pictures.items()})
     return found

@@ -279,31 +279,40 @@ def regression(network, shown):
 # === Pictures ===
 
 
-def pictures_of_labels(network, shown, count=4):
+def pictures_of_labels(network, shown, symmetric=False, count=8):
     """{name: picture}: labels as colours, matches between two pictures, the unrolled sphere."""
     from kcorr import viz
     from kcorr.metrics import match_points
 
     images, points, masks = stacked(shown.test, "image1", "points1", "objects")
-    labels = output_of(network, images[: 2 * count], "labels")
-    colours = viz.labels_to_color(labels, viz.label_basis(labels))
+    labels = output_of(network, images, "labels")
+    height, width = 2 * labels.shape[1], 2 * labels.shape[2]
+    masks = np.ones(images.shape[:3], bool) if masks is None else masks[..., 0] > 0
+    masks = masks[:, :height:2, :width:2]
+    few = slice(0, count)
+    colours = viz.labels_to_color(labels[few], viz.label_basis(labels[few]), masks[few])
     sheet = []
-    for image, colour in zip(images[: 2 * count], colours, strict=False):
+    for image, colour in zip(images[few], colours, strict=True):
         sheet += [("picture", image), ("labels", colour)]
     found = {"labels": viz.side_by_side(sheet, columns=4)}
+    if symmetric:
+        drawn = zip(images[few], labels[few], masks[few], strict=True)
+        planes = [("", viz.draw_symmetry(*one, scale=3)) for one in drawn]
+        found["symmetry"] = viz.side_by_side(planes, columns=4)
+    elif objects.data_name() == "n_fold":
+        drawn = zip(images[few], labels[few, ..., :3], masks[few], strict=True)
+        axes = [("", viz.draw_axis(*one, scale=3)) for one in drawn]
+        found["axis"] = viz.side_by_side(axes, columns=4)
+    if labels.shape[-1] == 3:
+        found["unrolled"] = viz.unroll_sphere(images[:, :height, :width], labels, mask=masks)
     if len(images) < 2:
         return found
-    height, width = images.shape[1:3]
     if points is None:
         x, y = (np.linspace(0.3, 0.7, 5) * side for side in (width, height))
-        points = np.repeat(np.stack(np.meshgrid(x, y), -1).reshape(1, -1, 2), len(images), axis=0)
-    there = match_points(labels[:1], points[:1], labels[1:2])
-    found["matches"] = viz.draw_matches(images[0], images[1], points[0], there[0], scale=4)
-    if labels.shape[-1] == 3:
-        labels = output_of(network, images, "labels")
-        height, width = 2 * labels.shape[1], 2 * labels.shape[2]
-        mask = None if masks is None else masks[:, :height:2, :width:2, 0] > 0
-        found["unrolled"] = viz.unroll_sphere(images[:, :height, :width], labels, mask=mask)
+        points = np.stack(np.meshgrid(x, y), -1).reshape(1, -1, 2)
+    other = len(images) // 2  # another person, or the same arm at another time
+    there = match_points(labels[:1], points[:1], labels[other : other + 1])
+    found["matches"] = viz.draw_matches(images[0], images[other], points[0], there[0], scale=4)
     return found
 
 

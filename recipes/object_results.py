@@ -21,13 +21,15 @@ from recipes import common
 FLAGS = flags.FLAGS
 # {row: (what it is, recipe, flags)}
 FRAMES = "object_frame"
+# By small turns a label can tell where it is in the picture, and need not know where on the ball.
+SPHERE = {"data": "sphere", "stride": 4, "steps": 1500}
 ROWS = {
     "arm": ("arm, 3-D, L_dist", FRAMES, {"data": "arm"}),
     "arm_log": ("arm, 3-D, L_log", FRAMES, {"data": "arm", "loss": "log"}),
     "arm_2d": ("arm, 2-D, L_dist", FRAMES, {"data": "arm", "dim": 2}),
-    "sphere": ("sphere, DILATIONS", FRAMES, {"data": "sphere"}),
+    "sphere": ("sphere, DILATIONS", FRAMES, SPHERE),
     "sphere_simple": (
-        "sphere, SIMPLE", FRAMES, {"data": "sphere", "network": "object_frame_simple"},
+        "sphere, SIMPLE", FRAMES, {**SPHERE, "network": "object_frame_simple"},
     ),
     "two_arms": ("two arms, plain", FRAMES, {"data": "two_arms"}),
     "two_arms_symmetric": (

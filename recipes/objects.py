@@ -14,6 +14,7 @@ DATA = ("orl", *GENERATED, "folder", *ANNOTATED)
 WARPS = ("training", "hard")
 TEST_SEED = 20264  # of generated objects that are measured; training seeds are small numbers
 ANNOTATED_SEED = 20265  # of those that a regressor learns from
+FEWEST_FRAMES = 12  # of the generated films
 HELD_OUT = 10  # of a folder every tenth picture is measured, not learned from
 
 
@@ -35,6 +36,12 @@ def define_data_flags():
     flags.DEFINE_integer("folds", 3, "legs of --data=n_fold", lower_bound=2)
     flags.DEFINE_integer("sequences", None, "generated films (or people)", lower_bound=2)
     flags.DEFINE_integer("frames", None, "frames of a generated film", lower_bound=2)
+    flags.DEFINE_integer("stride", 1, "frames of a film between two views", lower_bound=1)
+    flags.register_multi_flags_validator(
+        ["frames", "stride"],
+        lambda given: given["stride"] < (given["frames"] or FEWEST_FRAMES),
+        "--stride must be below --frames",
+    )
     flags.register_multi_flags_validator(
         ["data", "data_dir"],
         lambda given: (given["data"] in ("folder", *ANNOTATED)) <= (given["data_dir"] is not None),
@@ -136,16 +143,20 @@ def generated(name):
         "n_fold": datasets.NFoldObject,
     }[name]
     faces = name == "faces"
-    options = {"folds": FLAGS.folds} if name == "n_fold" else {}
+    options = {} if faces else {"stride": FLAGS.stride}
+    if name == "n_fold":
+        options["folds"] = FLAGS.folds
     if name in ("arm", "two_arms"):
         options["texture"] = 12.0
     sequences = FLAGS.sequences or (600 if faces else 24)
     frames = FLAGS.frames or (4 if faces else 50)
     if FLAGS.smoke:
-        sequences, frames = 6, 3
+        sequences, frames = 6, FLAGS.stride + 2
     make = functools.partial(kind, (side(), side()), **options)
     films = make(sequences=sequences, frames=frames, seed=FLAGS.seed)
-    sequences, frames = (8, 2) if FLAGS.smoke else (100, 2) if faces else (8, 12)
+    sequences, frames = (100, 2) if faces else (8, FEWEST_FRAMES)
+    if FLAGS.smoke:
+        sequences, frames = 8, FLAGS.stride + 1
     test, annotated = (
         make(sequences=sequences, frames=frames, seed=seed) for seed in (TEST_SEED, ANNOTATED_SEED)
     )
