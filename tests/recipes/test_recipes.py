@@ -254,7 +254,7 @@ WRONG = [
     ("landmarks", ["--landmarks=0"], "not a positive integer"),
     ("object_frame", ["--data=arm", "--stride=12"], "--stride must be below --frames"),
     ("object_frame", ["--network=landmarks"], "<object_frame|object_frame_simple|hourglass"),
-    ("object_frame", ["--dim=1"], "not an integer in the range [2"),
+    ("object_frame", ["--dim=1"], "1 is not integer >= 2"),
     ("object_frame", ["--symmetry=round"], "--symmetry takes none, bilateral, rotationN"),
     ("object_frame", ["--symmetry=rotation1"], "--symmetry takes none, bilateral, rotationN"),
     ("object_frame", ["--symmetry=rotation3", "--dim=2"], "needs --dim=3 or more"),
