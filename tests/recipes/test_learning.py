@@ -32,7 +32,7 @@ def errors(scenes, tmp_path_factory):
     lengths = ("--brightness_steps=400", "--steps=300", "--student_steps=300")
     size = f"--size={SIZE[0]}x{SIZE[1]}"
     start = ("--init=", f"--data_dir={root / 'frames'}", size, "--learning_rate=1e-3")
-    done = recipe("flow_ddflow", *start, *lengths, f"--workdir={run}")
+    done = recipe("flow_ddflow", *start, *lengths, f"--workdir={run}", fresh=True)
     assert done.returncode == 0, done.stderr[-3000:]
     found = {"zero": measure(scenes, lambda image, _: {"flow": np.zeros((*image.shape[:2], 2))})}
     for name, folder in (("teacher", run / "teacher"), ("student", run)):
