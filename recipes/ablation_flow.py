@@ -7,8 +7,8 @@
 Rows: `start` (what the others start from), `none` (census everywhere), `occlusion` (hidden pixels
 left out), `smoothness` (and edge-aware smoothness of weight --smoothness), `longer` (the same for
 as many steps more as a student takes: what distillation must beat), `data` (a student of
-`smoothness`, as in `recipes.flow_ddflow`), `model` (a student of --ensemble such students, whose
-mean teaches views with noise, other colours and other geometry).
+`smoothness`, from which a crop and superpixels of noise hide what its teacher sees), `model` (a
+student of --ensemble such students, whose mean also teaches views of other colours and geometry).
 
 The start is stage A (brightness, --brightness_steps) of a fresh network or of --init; stage A
 compares hidden pixels, too, so that nothing is known about them afterwards. Each row learns in
@@ -26,7 +26,7 @@ from nothing to the row's network, not those of the other members of its ensembl
 
 from absl import flags
 
-from recipes import common, evaluation, flow_ddflow, flow_unsupervised, students
+from recipes import common, evaluation, flow_unsupervised, students
 
 FLAGS = flags.FLAGS
 ROWS = {
@@ -50,6 +50,7 @@ TRAIN_SEED = 301
 # brightness, which stage A compares.
 SCENES = {"layers": (3, 8), "fast_share": 0.5, "photometric": 0.2, "noise_share": 0.0}
 
+students.define_flags()
 students.define_noise_flags()
 flags.DEFINE_list("rows", list(ROWS), "rows of the table")
 flags.DEFINE_integer("ensemble", 2, "students that teach the last row", lower_bound=1)
@@ -67,7 +68,7 @@ flags.register_validator(
     "--network sees three frames, not two",
 )
 # Flags of the recipes this one is made of; here each row says what they would.
-FIXED = ("data_dir", "strides", "frames", "photometric", "occlusion", "stage", "teacher")
+FIXED = ("data_dir", "strides", "frames", "photometric", "occlusion")
 flags.register_multi_flags_validator(
     FIXED,
     lambda given: all(value == FLAGS[name].default for name, value in given.items()),
@@ -76,7 +77,7 @@ flags.register_multi_flags_validator(
 # Flags on which training does not depend: at all, before students, before smoothness.
 MEASURING = ("rows", "test_scenes")
 TEACHER = (
-    *MEASURING, "ensemble", "precompute", *students.FLAG_NAMES, *students.NOISE_FLAGS,
+    *MEASURING, "ensemble", *students.FLAG_NAMES, *students.NOISE_FLAGS,
 )  # fmt: skip
 PLAIN = (*TEACHER, "smoothness", "smoothness_order")
 
@@ -154,8 +155,7 @@ class Training:
         if name == "model":
             return train_on_ensemble(network, teachers, self.source, folder)
         if name == "data":
-            ignore = (*MEASURING, "ensemble", *students.NOISE_FLAGS)
-            return flow_ddflow.train_student(network, teachers[0], self.source, folder, ignore)
+            return train_on_teacher(network, teachers[0], self.source, folder)
         if name == "start" and not FLAGS.brightness_steps:
             return {}  # --init as it is
         ignore = PLAIN
@@ -170,6 +170,16 @@ class Training:
         return flow_unsupervised.train(network, self.source, folder, steps, ignore, **method)
 
 
+def train_on_teacher(student, teacher, source, folder):
+    """Data distillation: what a crop and noise hide from the student. Returns the last logs."""
+    from kcorr.objectives import HallucinatedFlow
+
+    weights = {"distillation": FLAGS.distillation}
+    objective = HallucinatedFlow(student, teacher, weights=weights, gamma=FLAGS.gamma)
+    data = students.challenged(source, folder)
+    return students.train(objective, data, source, folder, (*MEASURING, "ensemble"))
+
+
 def train_on_ensemble(student, teachers, source, folder):
     """Model distillation: the teachers' mean, under all challenges. Returns the last logs."""
     from kcorr import pipelines
@@ -179,7 +189,7 @@ def train_on_ensemble(student, teachers, source, folder):
     objective = ChallengedFlow(student, teachers, weights=weights, gamma=FLAGS.gamma)
     views = {"colour": pipelines.COLOUR, "geometry": pipelines.GEOMETRY}
     data = students.challenged(source, folder, **views)
-    return students.train(objective, data, source, folder, (*MEASURING, "precompute"))
+    return students.train(objective, data, source, folder, MEASURING)
 
 
 def steps_of(name):

@@ -297,7 +297,6 @@ WRONG = [
     ("ablation_flow", ["--data_dir=a"], "the rows fix --data_dir"),
     ("ablation_flow", ["--strides=2"], "leave them out"),
     ("ablation_flow", ["--noocclusion"], "the rows fix --data_dir"),
-    ("ablation_flow", ["--stage=teacher"], "the rows fix --data_dir"),
     ("flow_finetune", ["--data=kitti2015"], "--data_dir must name the folder of --data"),
     ("flow_finetune", ["--data_dir=a"], "--data_dir must name the folder of --data"),
     ("evaluate_flow", ["--data=davis"], "--data takes motorcycle, scenes, sintel"),
