@@ -18,7 +18,7 @@ import re
 
 from absl import flags
 
-from recipes import common, objects
+from recipes import common, object_symmetry, objects
 
 FLAGS = flags.FLAGS
 NETWORKS = ("object_frame", "object_frame_simple", "hourglass", "hourglass_small")
@@ -64,7 +64,7 @@ def train(shown, workdir, ignore=()):
 
     bilateral = FLAGS.symmetry == "bilateral"
     width = objects.side() - (0 if shown.moving else 2 * objects.crop())
-    objects.check_learnable(FLAGS.symmetry, FLAGS.exchange, len(shown.training), width)
+    object_symmetry.check_learnable(FLAGS.symmetry, FLAGS.exchange, len(shown.training), width)
     network = objects.make_network(dimensions=FLAGS.dim)
     objective = ObjectFrameObjective(
         network,
@@ -72,7 +72,7 @@ def train(shown, workdir, ignore=()):
         power=FLAGS.power,
         exchange=FLAGS.exchange,
         normalise=FLAGS.normalise,
-        group=objects.group_of(FLAGS.symmetry),
+        group=object_symmetry.group_of(FLAGS.symmetry),
         clip_norm=None,
     )
     objective.build()

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 540  # seconds; a smoke run takes 10 to 40 on two free cores
@@ -41,7 +42,10 @@ def forked(name, flags):
     with tempfile.TemporaryDirectory() as folder:
         files = [os.path.join(folder, name) for name in ("stdout", "stderr")]
         process = server.Process(target=run_here, args=(name, flags, *files))
-        process.start()
+        # The server starts with the first run, and keeps this. A process of its own sets it where
+        # it imports TensorFlow: `kcorr.cli.networks.quiet_start`.
+        with mock.patch.dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3"):
+            process.start()
         process.join(PATIENCE)
         if process.exitcode is None:
             process.kill()

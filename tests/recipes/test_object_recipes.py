@@ -9,7 +9,7 @@ from _command import recipe
 from kcorr.datasets import DeformableFaces
 from kcorr.io import write_image
 from kcorr.models import load
-from recipes import common, objects
+from recipes import common, object_symmetry
 
 SMALL = ("--steps=2", "--epoch_steps=2", "--side=40", "--crop=4", "--noprogress")
 
@@ -59,27 +59,29 @@ def test_a_folder_is_all_that_is_needed(pictures, tmp_path):
 )
 def test_what_cannot_be_learned_is_refused(arguments, message):
     with pytest.raises(common.UserError, match=message):
-        objects.check_learnable(*arguments)
-    objects.check_learnable("bilateral", 1, 2, 70)
+        object_symmetry.check_learnable(*arguments)
+    object_symmetry.check_learnable("bilateral", 1, 2, 70)
 
 
 def test_a_group_of_the_users_own(tmp_path):
     path = tmp_path / "group.npy"
     turns = np.stack([np.eye(3), np.diag([-1.0, -1.0, 1.0])])
     np.save(path, turns)
-    np.testing.assert_array_equal(objects.group_of(str(path)), turns)
-    np.testing.assert_allclose(objects.group_of("rotation2"), turns, atol=1e-7)
-    assert objects.group_of("none") is None and objects.group_of("bilateral") is None
+    np.testing.assert_array_equal(object_symmetry.group_of(str(path)), turns)
+    np.testing.assert_allclose(object_symmetry.group_of("rotation2"), turns, atol=1e-7)
+    assert (
+        object_symmetry.group_of("none") is None and object_symmetry.group_of("bilateral") is None
+    )
     for matrices, message in (
         (2 * turns, "expected orthogonal"),
         (np.eye(3), r"got shape \(3, 3\)"),
     ):
         np.save(path, matrices)
         with pytest.raises(common.UserError, match=message):
-            objects.group_of(str(path))
+            object_symmetry.group_of(str(path))
     path.write_text("no numbers")
     with pytest.raises(common.UserError, match=r"group\.npy: cannot be read"):
-        objects.group_of(str(path))
+        object_symmetry.group_of(str(path))
 
 
 @pytest.mark.slow
