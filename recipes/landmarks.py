@@ -15,11 +15,7 @@ from recipes import common, objects
 
 FLAGS = flags.FLAGS
 NETWORKS = ("landmarks",)
-common.define_training_flags(
-    steps=2000, batch_size=16, learning_rate=1e-3, size=None, networks=NETWORKS
-)
-objects.define_data_flags()
-objects.define_view_flags()
+objects.define_training_flags(batch_size=16, networks=NETWORKS)
 flags.DEFINE_integer("landmarks", 10, "how many", lower_bound=1)
 flags.DEFINE_enum(
     "alignment", "probability", ("probability", "coordinate"), "what must follow the warp"
@@ -31,14 +27,11 @@ flags.DEFINE_float("decay", 5e-4, "weight of the kernels' squares", lower_bound=
 
 def main():
     """Trains; writes network.keras and network.weights.h5 into WORKDIR."""
-    workdir = common.open_workdir()
-    if FLAGS.smoke:
-        objects.shrink_for_smoke()
-    train(objects.open_objects(), workdir)
+    objects.run(train)
 
 
-def train(shown, workdir, ignore=()):
-    """A network learns the landmarks of `shown`, an `Objects`; returns it."""
+def train(shown, workdir):
+    """A network learns the landmarks of `shown`, an `Objects`."""
     from kcorr.objectives import LandmarkObjective
 
     network = objects.make_network(landmarks=FLAGS.landmarks)
@@ -52,8 +45,7 @@ def train(shown, workdir, ignore=()):
     )
     objective.build()
     objective.compile(objects.optimizer("landmarks"), jit_compile=FLAGS.jit_compile)
-    objects.fit(objective, shown, workdir, draw, "val_loss", ignore=ignore)
-    return network
+    objects.fit(objective, shown, workdir, draw, "val_loss")
 
 
 def draw(batch, output):

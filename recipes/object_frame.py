@@ -22,11 +22,7 @@ from recipes import common, object_symmetry, objects
 
 FLAGS = flags.FLAGS
 NETWORKS = ("object_frame", "object_frame_simple", "hourglass", "hourglass_small")
-common.define_training_flags(
-    steps=2000, batch_size=8, learning_rate=1e-3, size=None, networks=NETWORKS
-)
-objects.define_data_flags()
-objects.define_view_flags()
+objects.define_training_flags(batch_size=8, networks=NETWORKS)
 flags.DEFINE_integer("dim", 3, "length of a label", lower_bound=2)
 flags.DEFINE_string("symmetry", "none", "none, bilateral, rotationN, or a file group.npy")
 flags.DEFINE_integer("exchange", 0, "other pictures that labels are rebuilt from", lower_bound=0)
@@ -52,14 +48,11 @@ flags.register_multi_flags_validator(
 
 def main():
     """Trains; writes network.keras and network.weights.h5 into WORKDIR."""
-    workdir = common.open_workdir()
-    if FLAGS.smoke:
-        objects.shrink_for_smoke()
-    train(objects.open_objects(), workdir)
+    objects.run(train)
 
 
-def train(shown, workdir, ignore=()):
-    """A network learns the frame of `shown`, an `Objects`; returns it."""
+def train(shown, workdir):
+    """A network learns the frame of `shown`, an `Objects`."""
     from kcorr.objectives import ObjectFrameObjective
 
     bilateral = FLAGS.symmetry == "bilateral"
@@ -78,8 +71,7 @@ def train(shown, workdir, ignore=()):
     objective.build()
     recipe = "hourglass" if FLAGS.network.startswith("hourglass") else "smallnet"
     objective.compile(objects.optimizer(recipe), jit_compile=FLAGS.jit_compile)
-    objects.fit(objective, shown, workdir, draw, "val_match", mirror=bilateral, ignore=ignore)
-    return network
+    objects.fit(objective, shown, workdir, draw, "val_match", mirror=bilateral)
 
 
 def draw(batch, output):

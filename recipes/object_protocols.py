@@ -92,9 +92,11 @@ def measure_labels(network, shown, symmetric=False):
     found = matching(network, shown, identity)
     alike = objects.data_name() == "n_fold"  # no vector can tell one leg from the next
     if points is not None and shown.annotated is not None and not alike:
-        found |= nearest(network, shown, labels, points, visible)
+        images, *known = stacked(shown.annotated, "image1", "points1", "visible")
+        learned = output_of(network, images, "labels"), *known
+        found |= nearest(learned, shown, labels, points, visible)
         if FLAGS.regress:
-            found |= regressed(network, shown, labels, points, visible)
+            found |= regressed(learned, shown, labels, points, visible)
     if objects.data_name() == "sphere":
         found |= on_the_ball(labels, shown.test)
     if alike:
@@ -128,27 +130,24 @@ def matching(network, shown, identity):
     return {"same px": scores["same"], "different px": scores["different"]}
 
 
-def nearest(network, shown, labels, points, visible):
+def nearest(learned, shown, labels, points, visible):
     """Annotated points found by one learned vector each, the trunk frozen."""
     from kcorr.metrics import fit_point_vectors, nearest_points, point_errors
     from kcorr.metrics.matching import cell_of
 
-    images, known, seen = stacked(shown.annotated, "image1", "points1", "visible")
-    learned = output_of(network, images, "labels")
-    vectors = fit_point_vectors(learned, cell_of(known, learned.shape[1:3]), seen)
+    known_labels, known, seen = learned
+    vectors = fit_point_vectors(known_labels, cell_of(known, known_labels.shape[1:3]), seen)
     errors = point_errors(nearest_points(vectors, labels), points, visible)
     return {"nearest %": per_cent(errors, shown, points)}
 
 
-def regressed(network, shown, labels, points, visible):
+def regressed(learned, shown, labels, points, visible):
     """Annotated points through 50 virtual points each, the trunk frozen."""
     from kcorr.metrics import point_errors
     from kcorr.models import fit_virtual_points
 
-    images, known, seen = stacked(shown.annotated, "image1", "points1", "visible")
     epochs = {"epochs": 2, "drops": ()} if FLAGS.smoke else {}
-    learned = output_of(network, images, "labels")
-    regressor = fit_virtual_points(learned, known, seen, **epochs)
+    regressor = fit_virtual_points(*learned, **epochs)
     found = regressor.predict({"labels": labels}, verbose=0)["points"]
     return {"regressed %": per_cent(point_errors(found, points, visible), shown, points)}
 

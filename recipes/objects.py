@@ -18,6 +18,15 @@ FEWEST_FRAMES = 12  # of the generated films
 HELD_OUT = 10  # of a folder every tenth picture is measured, not learned from
 
 
+def define_training_flags(batch_size, networks):
+    """Flags of a recipe that learns from views of objects."""
+    common.define_training_flags(
+        steps=2000, batch_size=batch_size, learning_rate=1e-3, size=None, networks=networks
+    )
+    define_data_flags()
+    define_view_flags()
+
+
 def define_data_flags():
     """Flags of the data: which objects, and at what size."""
     flags.DEFINE_enum(
@@ -90,7 +99,7 @@ def crop():
     """Pixels that a warp loses on each side; frames of a film are seen whole."""
     if FLAGS.crop is not None:
         return FLAGS.crop
-    return max(side() // 7 + side() // 7 % 2, 1) if side() != 100 else 15
+    return side() // 7 + side() // 7 % 2 if side() != 100 else 15
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,7 +173,7 @@ def generated(name):
     shown = neighbours_differ(test)
     return Objects(
         training=datasets.InMemory(training, ["image1"] if faces else None),
-        held_out=shown if faces else of_object(test),
+        held_out=shown if faces else datasets.InMemory(of_object(test)),
         test=shown,
         annotated=neighbours_differ(annotated),
         moving=not faces,
@@ -320,8 +329,16 @@ def views_of(records, batch_size=8, kind="evaluation", limit=None):
 # === Learning ===
 
 
-def fit(objective, objects, workdir, draw, best, mirror=False, ignore=()):
-    """The compiled objective learns; writes the network into WORKDIR. Returns the last logs.
+def run(train):
+    """A recipe's main: `train(objects, workdir)` learns from --data into --workdir."""
+    workdir = common.open_workdir()
+    if FLAGS.smoke:
+        shrink_for_smoke()
+    train(open_objects(), workdir)
+
+
+def fit(objective, objects, workdir, draw, best, mirror=False):
+    """The compiled objective learns; writes the network into WORKDIR.
 
     Args:
         objective: built and compiled.
@@ -330,7 +347,6 @@ def fit(objective, objects, workdir, draw, best, mirror=False, ignore=()):
         draw: function of (batch, output) for the pictures.
         best: logged value that chooses `best.weights.h5`.
         mirror: see `views`.
-        ignore: names of flags that training does not depend on.
     """
     import numpy as np
 
@@ -346,12 +362,10 @@ def fit(objective, objects, workdir, draw, best, mirror=False, ignore=()):
         validation=views_of(objects.held_out, limit=8 if FLAGS.smoke else 64),
         sample={"image": faces.astype("float32") / 255},
         draw=draw,
-        ignore=ignore,
     )
     with atomic_write(workdir / "network.keras") as temporary:
         objective.network.save(temporary)
     common.finish(objective.network, workdir, logs)
-    return logs
 
 
 def make_network(**options):

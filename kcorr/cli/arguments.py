@@ -17,8 +17,7 @@ def add_max_side(parser):
 
 def check_max_side(value):
     """Refuses a --max-side below what networks take."""
-    if value is not None and value < 16:
-        raise CommandError(f"--max-side is {value}; expected a whole number from 16")
+    _check_side("--max-side", value)
 
 
 def add_size(parser):
@@ -34,8 +33,12 @@ def add_size(parser):
 
 def check_size(value):
     """Refuses a --size below what networks take."""
+    _check_side("--size", value)
+
+
+def _check_side(option, value):
     if value is not None and value < 16:
-        raise CommandError(f"--size is {value}; expected a whole number from 16")
+        raise CommandError(f"{option} is {value}; expected a whole number from 16")
 
 
 def some_of(known):

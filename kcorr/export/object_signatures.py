@@ -7,10 +7,9 @@ the model card names as `picture_size`, and points are in pixels of the pictures
 import tensorflow as tf
 
 from kcorr import schema
-from kcorr.export.signatures import PIXELS, Signature, unit_range
+from kcorr.export.signatures import PIXELS, SMALLEST, Signature, unit_range
 from kcorr.ops import match_points
 
-SMALLEST = 16  # height and width that the networks take
 _PLACES = {"dtype": "float32", "shape": "b n 2", "unit": "(x, y) in pixels"}
 _POINTS = {
     schema.POINTS: {**_PLACES, "shape": "b k 2"},
