@@ -22,7 +22,7 @@ FLAGS = flags.FLAGS
 # {row: (what it is, recipe, flags)}
 FRAMES = "object_frame"
 # By small turns a label can tell where it is in the picture, and need not know where on the ball.
-SPHERE = {"data": "sphere", "stride": 4, "steps": 1500}
+SPHERE = {"data": "sphere", "stride": 4, "steps": 3000}
 ROWS = {
     "arm": ("arm, 3-D, L_dist", FRAMES, {"data": "arm"}),
     "arm_log": ("arm, 3-D, L_log", FRAMES, {"data": "arm", "loss": "log"}),
@@ -85,7 +85,7 @@ def main():
         folder = workdir / row
         run(recipe, all_flags(options) | {"workdir": folder})
         measuring = {"model": folder / "network.keras", "workdir": folder / "measured"}
-        measuring["data"] = options["data"]
+        measuring |= {"data": options["data"], "seed": FLAGS.seed}
         if options.get("symmetry") == "bilateral":
             measuring["symmetric"] = True
         run("evaluate_landmarks", measuring)

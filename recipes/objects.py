@@ -161,7 +161,8 @@ def generated(name):
     frames = FLAGS.frames or (4 if faces else 50)
     if FLAGS.smoke:
         sequences, frames = 6, FLAGS.stride + 2
-    make = functools.partial(kind, (side(), side()), **options)
+    # One object in all of them: training, test and what a regressor learns from.
+    make = functools.partial(kind, (side(), side()), object_seed=FLAGS.seed, **options)
     films = make(sequences=sequences, frames=frames, seed=FLAGS.seed)
     sequences, frames = (100, 2) if faces else (8, FEWEST_FRAMES)
     if FLAGS.smoke:

@@ -42,7 +42,7 @@ class _Capsules(GeneratedObjects):
         self.steps, self.texture, self.instances = steps, texture, instances
 
     def _draw(self, sequence):
-        looks = self._rng(0, sequence if self.instances else 0)
+        looks = self._looks_rng(sequence)
         moves = self._rng(1, sequence)
         chains = self._chains(looks, moves)
         joints = swing(moves, chains, self.frames, self.steps)
@@ -98,7 +98,8 @@ class ArticulatedArm(_Capsules):
     90x90, anchored at the bottom left, five capsules; their centres are the key points.
 
     Args:
-        size, sequences, frames, stride, seed, across, photometric: see `GeneratedObjects`.
+        size, sequences, frames, stride, seed, object_seed, across, photometric: see
+            `GeneratedObjects`.
         steps: steps of 1/60 s from one frame to the next (20 in the paper).
         texture: amplitude of the capsules' textures, 0 to 255.
         instances: True gives each sequence lengths, colours and a texture of its own; key points
@@ -125,7 +126,8 @@ class TwoArms(_Capsules):
     (a, b) to (a, -b) of the same capsule of the other arm.
 
     Args:
-        size, sequences, frames, stride, seed, across, photometric: see `GeneratedObjects`.
+        size, sequences, frames, stride, seed, object_seed, across, photometric: see
+            `GeneratedObjects`.
         steps, texture, instances: see `ArticulatedArm`.
 
     Records, attributes and errors: see `GeneratedObjects`.
@@ -179,7 +181,7 @@ class NFoldObject(_Capsules):
     Args:
         folds: number of legs, 2 or more: 3 as clathrin, 5 as the flower Stapelia.
         turn: standard deviation of the camera's turn from frame to frame, degrees.
-        size, sequences, frames, stride, seed, across: see `GeneratedObjects`.
+        size, sequences, frames, stride, seed, object_seed, across: see `GeneratedObjects`.
         photometric: the light, see `GeneratedObjects`.
         steps, texture, instances: see `ArticulatedArm`.
 

@@ -33,7 +33,7 @@ class DeformableFaces(GeneratedObjects):
     pairs of two people with the exact flow between their faces. `counterpart` mirrors the template.
 
     Args:
-        size, frames, stride, seed, across, photometric: see `GeneratedObjects`.
+        size, frames, stride, seed, object_seed, across, photometric: see `GeneratedObjects`.
         sequences: number of people.
         shape: how much people's shapes differ, 0 to 1.5.
         looks: how much their colours and textures differ, 0 to 1.
@@ -69,7 +69,7 @@ class DeformableFaces(GeneratedObjects):
     def _draw(self, sequence):
         rng = self._rng(0, sequence)
         shape = _Shape(rng, self.shape)
-        looks = _Looks(rng, self._rng(0), self.looks)
+        looks = _Looks(rng, np.random.default_rng([self.object_seed, 0]), self.looks)
         waves = self._rng(1, sequence)
         # Smooth motion: each parameter is a sum of two waves in time.
         periods = waves.uniform(8, 30, (8, 2))

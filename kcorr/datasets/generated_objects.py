@@ -35,6 +35,8 @@ class GeneratedObjects(Source):
         frames: frames a sequence.
         stride: image2 is that many frames after image1.
         seed: 0 to 2^32 - 1.
+        object_seed: of the object that all sequences show (of what is common to all people): films
+            of two seeds and one `object_seed` are of one object. `seed` unless given.
         across: image2 shows another object instead, one of the next sequence at a time of its own;
             frames of all sequences are then image1. For objects that differ.
         photometric: strength of the changes of brightness and colour from frame to frame; 0 means
@@ -57,6 +59,7 @@ class GeneratedObjects(Source):
     kind = "objects"
     point_names = ()
     symmetric_points = None
+    instances = False
 
     def __init__(
         self,
@@ -66,6 +69,7 @@ class GeneratedObjects(Source):
         stride=1,
         seed=0,
         *,
+        object_seed=None,
         across=False,
         photometric=0.0,
     ):
@@ -76,14 +80,17 @@ class GeneratedObjects(Source):
                 f"{self.kind}: sequences, frames and stride must be at least 1, got {sequences}, "
                 f"{frames} and {stride}"
             )
-        if not 0 <= seed < 2**32:
-            raise ValueError(f"{self.kind}: seed must be within 0..2^32 - 1, got {seed}")
+        object_seed = seed if object_seed is None else object_seed
+        for name, value in (("seed", seed), ("object_seed", object_seed)):
+            if not 0 <= value < 2**32:
+                raise ValueError(f"{self.kind}: {name} must be within 0..2^32 - 1, got {value}")
         if across and sequences < 2:
             raise ValueError(f"{self.kind}: across needs at least 2 sequences, got {sequences}")
         if not across and stride >= frames:
             raise ValueError(f"{self.kind}: {frames} frames make no pair at stride {stride}")
         self.size, self.sequences, self.frames = tuple(size), sequences, frames
         self.stride, self.seed, self.across = stride, seed, across
+        self.object_seed = object_seed
         self.photometric = photometric
         self.pictures = _Pictures(self)
         steps = 0 if across else stride
@@ -138,6 +145,12 @@ class GeneratedObjects(Source):
 
     def _rng(self, *what):
         return np.random.default_rng([self.seed, *what])
+
+    def _looks_rng(self, sequence):
+        """What the object of a sequence is drawn by: the same for all unless `instances`."""
+        if self.instances:
+            return self._rng(0, sequence)
+        return np.random.default_rng([self.object_seed, 0, 0])
 
     def _object(self, sequence):
         """What `_draw` returns, kept: it is small (angles, colours), unlike frames."""

@@ -20,7 +20,8 @@ class RotatingSphere(GeneratedObjects):
         points: number of key points.
         blobs: number of coloured spots.
         instances: True gives each sequence a texture of its own.
-        size, sequences, frames, stride, seed, across, photometric: see `GeneratedObjects`.
+        size, sequences, frames, stride, seed, object_seed, across, photometric: see
+            `GeneratedObjects`.
 
     Records, attributes and errors: see `GeneratedObjects`.
 
@@ -44,7 +45,7 @@ class RotatingSphere(GeneratedObjects):
         self._points = _spread(points)
 
     def _draw(self, sequence):
-        looks = self._rng(0, sequence if self.instances else 0)
+        looks = self._looks_rng(sequence)
         return _Texture(looks, self.blobs), self._rotations(self._rng(1, sequence))
 
     def _frame(self, drawn, time):

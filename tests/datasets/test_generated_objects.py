@@ -265,3 +265,19 @@ def test_different_identities_share_places_but_not_looks():
         assert inside.sum() > 1000
         change = bilinear(record["image2"], ends) - record["image1"][use]
         assert np.abs(change).mean() > 15
+
+
+@pytest.mark.parametrize("name", ["arm", "two_arms", "three_fold", "sphere"])
+def test_films_of_another_seed_can_show_the_same_object(name):
+    films = make(name, seed=1)
+    same, other = make(name, seed=2, object_seed=1), make(name, seed=2)
+    places = films.frame(0, 0).locate(pixel_points((90, 90)))
+    looks = [source.frame(0, 0).colours(*places) for source in (films, same, other)]
+    np.testing.assert_array_equal(looks[1], looks[0])
+    assert np.abs(looks[2] - looks[0]).max() > 20
+    assert (same[0]["image1"] != films[0]["image1"]).any()
+
+
+def test_a_bad_object_seed_is_named():
+    with pytest.raises(ValueError, match="object_seed must be within 0"):
+        RotatingSphere(object_seed=-1)
