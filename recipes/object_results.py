@@ -22,7 +22,7 @@ FLAGS = flags.FLAGS
 # {row: (what it is, recipe, flags)}
 FRAMES = "object_frame"
 # By small turns a label can tell where it is in the picture, and need not know where on the ball.
-SPHERE = {"data": "sphere", "stride": 4, "steps": 3000}
+SPHERE = {"data": "sphere", "stride": 4, "sequences": 150, "steps": 4000}
 ROWS = {
     "arm": ("arm, 3-D, L_dist", FRAMES, {"data": "arm"}),
     "arm_log": ("arm, 3-D, L_log", FRAMES, {"data": "arm", "loss": "log"}),
