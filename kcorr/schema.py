@@ -62,6 +62,8 @@ PROBABILITIES = "probabilities"
 POINTS = "points"
 CONFIDENCE = "confidence"
 SIMILARITY = "similarity"
+SCORES = "scores"
+RECIPROCAL = "reciprocal"
 
 _IMAGE = Field("b h w 3", "float32", "RGB in [0, 1]")
 _FLOW = Field("b h w 2", "float32", "(x, y) in pixels, q - p")

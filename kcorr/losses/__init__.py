@@ -11,6 +11,7 @@ from kcorr.losses.landmarks import coordinate_alignment as coordinate_alignment
 from kcorr.losses.landmarks import pooled_diversity as pooled_diversity
 from kcorr.losses.landmarks import probability_alignment as probability_alignment
 from kcorr.losses.landmarks import quadratic_diversity as quadratic_diversity
+from kcorr.losses.matching import structured_hinge as structured_hinge
 from kcorr.losses.photometric import census as census
 from kcorr.losses.photometric import photometric as photometric
 from kcorr.losses.robust import robust as robust

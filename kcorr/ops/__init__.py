@@ -8,6 +8,12 @@ from kcorr.ops.compose import invert_points as invert_points
 from kcorr.ops.correlation import all_pairs_correlation as all_pairs_correlation
 from kcorr.ops.correlation import local_correlation as local_correlation
 from kcorr.ops.correlation import unit_length as unit_length
+from kcorr.ops.deep_matching import aggregate_patches as aggregate_patches
+from kcorr.ops.deep_matching import decode_pyramid as decode_pyramid
+from kcorr.ops.deep_matching import disaggregate_patches as disaggregate_patches
+from kcorr.ops.deep_matching import match_pyramid as match_pyramid
+from kcorr.ops.deep_matching import pool_displacements as pool_displacements
+from kcorr.ops.deep_matching import unpool_displacements as unpool_displacements
 from kcorr.ops.expected_distance import expected_distance as expected_distance
 from kcorr.ops.expected_distance import matching_log_loss as matching_log_loss
 from kcorr.ops.expected_distance import rotations as rotations
@@ -17,9 +23,13 @@ from kcorr.ops.lattice import cell_axis as cell_axis
 from kcorr.ops.lookup import CorrelationLookup as CorrelationLookup
 from kcorr.ops.matching import match_points as match_points
 from kcorr.ops.occlusion import fb_occlusion as fb_occlusion
+from kcorr.ops.reciprocal import best_displacements as best_displacements
+from kcorr.ops.reciprocal import best_of_targets as best_of_targets
+from kcorr.ops.reciprocal import reciprocal as reciprocal
 from kcorr.ops.reduce import masked_mean as masked_mean
 from kcorr.ops.resize import resize as resize
 from kcorr.ops.resize import resize_flow as resize_flow
+from kcorr.ops.restricted_correlation import restricted_correlation as restricted_correlation
 from kcorr.ops.sample import backward_warp as backward_warp
 from kcorr.ops.sample import sample_points as sample_points
 from kcorr.ops.spatial import soft_argmax as soft_argmax

@@ -89,6 +89,13 @@ def scatter_add(indices, updates, size):
     return jax.ops.segment_sum(updates, indices, num_segments=size)
 
 
+def segment_max(values, indices, size):
+    """The largest of `values` [n] of each index [n] (int32): [size], the least number for none."""
+    if TENSORFLOW:
+        return tf.math.unsorted_segment_max(values, indices, size)
+    return jax.ops.segment_max(values, indices, num_segments=size)
+
+
 def gather_in_rows(table, index):
     """Picks numbers from each row: `table` [n, m] at `index` [n, k] (int32) -> [n, k].
 
