@@ -2,6 +2,8 @@
 
 from kcorr.models.authors import from_authors_checkpoint as from_authors_checkpoint
 from kcorr.models.ddflow import DDFlowNet as DDFlowNet
+from kcorr.models.descriptors import SmallDescriptor as SmallDescriptor
+from kcorr.models.descriptors import VggDescriptor as VggDescriptor
 from kcorr.models.disparity import depth_of_disparity as depth_of_disparity
 from kcorr.models.disparity import disparity_of_flow as disparity_of_flow
 from kcorr.models.disparity import predict_disparity as predict_disparity

@@ -19,6 +19,8 @@ from kcorr.ops.expected_distance import matching_log_loss as matching_log_loss
 from kcorr.ops.expected_distance import rotations as rotations
 from kcorr.ops.fusion import fuse_flows as fuse_flows
 from kcorr.ops.grid import pixel_grid as pixel_grid
+from kcorr.ops.hog import hog_maps as hog_maps
+from kcorr.ops.hog import stack_patches as stack_patches
 from kcorr.ops.lattice import cell_axis as cell_axis
 from kcorr.ops.lookup import CorrelationLookup as CorrelationLookup
 from kcorr.ops.matching import match_points as match_points

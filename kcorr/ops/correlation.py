@@ -107,13 +107,16 @@ def all_pairs_correlation(first, second, normalise="none"):
     return ops.reshape(volume, [batch, height, width, height2, width2])
 
 
-def unit_length(features):
-    """`features` [b, h, w, c] scaled to unit length over channels, in their dtype; 0 stays 0."""
+def unit_length(features, epsilon=1e-6):
+    """`features` [b, h, w, c] scaled to unit length over channels, in their dtype; 0 stays 0.
+
+    What is shorter than `epsilon` is only divided by it.
+    """
     features = ops.convert_to_tensor(features)
     # float16 has no 1e-12 (0 would become NaN) and no squares above 255.
     exact = ops.cast(features, geometry_dtype(features))
     square = ops.sum(exact * exact, axis=-1, keepdims=True)
-    return ops.cast(exact * ops.rsqrt(ops.maximum(square, 1e-12)), features.dtype)
+    return ops.cast(exact * ops.rsqrt(ops.maximum(square, epsilon**2)), features.dtype)
 
 
 def check_reach(radius, dilation):

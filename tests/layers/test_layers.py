@@ -6,11 +6,13 @@ from keras import ops
 from kcorr import layers
 from kcorr.ops import (
     backward_warp,
+    hog_maps,
     local_correlation,
     resize,
     resize_flow,
     soft_argmax,
     spatial_softmax,
+    stack_patches,
     tps_warp,
 )
 
@@ -37,6 +39,22 @@ CASES = {
         {"radius": 2, "dilation": 2, "normalise": "cosine"},
         [image(8), image(8)],
         lambda a, b: local_correlation(a, b, 2, 2, "cosine"),
+        [False],
+    ),
+    "HogDescriptor": (
+        layers.HogDescriptor,
+        {"variant": "gpu", "presmooth": 0.8, "ninth": 0.2, "gradient": "sobel", "post": 0.9},
+        [image()],
+        lambda x: stack_patches(
+            hog_maps(x, "gpu", presmooth=0.8, ninth=0.2, gradient="sobel", post=0.9), "gpu"
+        ),
+        [False],
+    ),
+    "HogDescriptor of cells": (
+        layers.HogDescriptor,
+        {"mid": 1.2, "slope": 0.1, "downscale": 0, "patches": False},
+        [image()],
+        lambda x: hog_maps(x, mid=1.2, slope=0.1, downscale=0),
         [False],
     ),
     "Warp": (
@@ -227,6 +245,15 @@ def test_a_layer_trains_what_stands_before_it():
     assert np.isfinite(moved).all()
 
 
+@pytest.mark.parametrize("variant", ["cpu", "gpu"])
+def test_descriptors_of_points_are_those_of_every_fourth_cell(variant):
+    # Deep matching's points 4, 12, ... of the picture, at 2 pixels a cell.
+    layer, pictures = layers.HogDescriptor(variant), image(height=27, width=33)
+    (dense,), (tiles,) = numbers(layer(pictures)), numbers(layer.points(pictures))
+    assert dense.shape == (2, 14, 17, 144) and tiles.shape == (2, 3, 4, 144)
+    np.testing.assert_allclose(tiles, dense[:, 2:12:4, 2:16:4], atol=1e-6)
+
+
 @pytest.mark.parametrize(
     "make, word",
     [
@@ -236,6 +263,8 @@ def test_a_layer_trains_what_stands_before_it():
         (lambda: layers.Warp(border="mirror"), "border must be one of"),
         (lambda: layers.TPSWarp(order=0), "order"),
         (lambda: layers.TPSWarp(border="mirror"), "border must be one of"),
+        (lambda: layers.HogDescriptor("other"), "variant must be one of"),
+        (lambda: layers.HogDescriptor(downscale=2)(image()), "at least 16x16, one patch"),
         (lambda: layers.SoftArgmax(temperature=0), "temperature"),
         (lambda: layers.SpatialSoftmax(temperature=-1), "temperature"),
         (lambda: layers.Resize(), "either size or scale"),
