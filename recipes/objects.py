@@ -43,6 +43,9 @@ def define_data_flags():
         "side", None, "side of the square pictures; default: 90 generated, else 100", lower_bound=16
     )
     flags.DEFINE_integer("folds", 3, "legs of --data=n_fold", lower_bound=2)
+    flags.DEFINE_integer(
+        "marks", 0, "spots of paint of its own on each of --data=faces", lower_bound=0
+    )
     flags.DEFINE_integer("sequences", None, "generated films (or people)", lower_bound=2)
     flags.DEFINE_integer("frames", None, "frames of a generated film", lower_bound=2)
     flags.DEFINE_integer("stride", 1, "frames of a film between two views", lower_bound=1)
@@ -152,11 +155,13 @@ def generated(name):
         "n_fold": datasets.NFoldObject,
     }[name]
     faces = name == "faces"
-    options = {} if faces else {"stride": FLAGS.stride}
+    options = {"marks": FLAGS.marks} if faces else {"stride": FLAGS.stride}
     if name == "n_fold":
         options["folds"] = FLAGS.folds
     if name in ("arm", "two_arms"):
         options["texture"] = 12.0
+    if name == "sphere":
+        options["tilt"] = 25.0  # from any side it would take hours to be known again
     sequences = FLAGS.sequences or (600 if faces else 24)
     frames = FLAGS.frames or (4 if faces else 50)
     if FLAGS.smoke:

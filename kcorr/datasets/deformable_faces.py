@@ -38,6 +38,8 @@ class DeformableFaces(GeneratedObjects):
         shape: how much people's shapes differ, 0 to 1.5.
         looks: how much their colours and textures differ, 0 to 1.
         motion: how much a person moves (pose and expression), 0 to 1.5.
+        marks: spots of paint on each person's skin, in places and colours of its own: they tell
+            places apart on one person, and mislead on another.
 
     Records, attributes and errors: see `GeneratedObjects`. The first five key points are in the
     order of CelebA: eyes, nose, corners of the mouth; left and right are the picture's.
@@ -56,6 +58,7 @@ class DeformableFaces(GeneratedObjects):
         shape=1.0,
         looks=1.0,
         motion=1.0,
+        marks=0,
         **options,
     ):
         super().__init__(size, sequences, frames, **options)
@@ -64,12 +67,15 @@ class DeformableFaces(GeneratedObjects):
                 "faces: shape and motion must be within 0..1.5 and looks within 0..1, got "
                 f"{shape}, {motion} and {looks}"
             )
-        self.shape, self.looks, self.motion = shape, looks, motion
+        if marks < 0:
+            raise ValueError(f"faces: marks must be at least 0, got {marks}")
+        self.shape, self.looks, self.motion, self.marks = shape, looks, motion, marks
 
     def _draw(self, sequence):
         rng = self._rng(0, sequence)
         shape = _Shape(rng, self.shape)
         looks = _Looks(rng, np.random.default_rng([self.object_seed, 0]), self.looks)
+        looks.add_marks(self._rng(2, sequence), self.marks)
         waves = self._rng(1, sequence)
         # Smooth motion: each parameter is a sum of two waves in time.
         periods = waves.uniform(8, 30, (8, 2))
@@ -197,6 +203,7 @@ class _Looks:
         self._skin, self._hair = colour((195, 150, 125), 75), colour((70, 50, 40), 90)
         self._iris, self._mouth = colour((70, 100, 120), 90), colour((170, 70, 75), 85)
         self._white = colour((230, 230, 228), 25)
+        self._marks = []
         self._eye = np.array([0.16, 0.085]) * np.exp(amount * rng.uniform(-0.25, 0.25, 2))
         self._pupil = 0.07 * np.exp(amount * rng.uniform(-0.25, 0.25))
         self._brow, self._lips = (
@@ -207,6 +214,12 @@ class _Looks:
         self._waves = rng.normal(0, 6, (7, 2)), rng.uniform(0, 2 * np.pi, 7)
         self._grain = amount * rng.normal(0, 9, (7, 3))
         self._walls = common.uniform(60, 190, (2, 3)) + amount * rng.uniform(-60, 60, (2, 3))
+
+    def add_marks(self, rng, count):
+        """Draws so many marks: places, radii and colours."""
+        places = rng.uniform(-1, 1, (count, 2)) * _HEAD
+        radii = rng.uniform(0.06, 0.16, (count, 2))
+        self._marks = list(zip(places, radii, rng.uniform(20, 235, (count, 3)), strict=True))
 
     def background(self, points, size):
         """Colours `[n, 3]` of the wall at picture points (other places may be given, too)."""
@@ -220,7 +233,9 @@ class _Looks:
         colours = np.tile(self._skin, (len(places), 1))
         frequencies, phases = self._waves
         colours = colours + np.sin(places @ frequencies.T + phases) @ self._grain
+        marks = [(colour, _spot(x, y, *at, *radii)) for at, radii, colour in self._marks]
         for shade, amount in (
+            *marks,
             (0.72 * self._skin, 0.8 * _spot(side, y, 0.07, 0.2, 0.1, 0.15)),  # sides of the nose
             (0.6 * self._skin, _spot(side, y, 0.07, 0.26, 0.05, 0.035)),  # nostrils
             (self._mouth, _spot(x, y, 0.0, 0.52, 0.27, self._lips)),

@@ -17,6 +17,8 @@ class RotatingSphere(GeneratedObjects):
 
     Args:
         turn: degrees from one frame to the next, about.
+        tilt: None rotates about any axis from any first orientation. A number of degrees: the ball
+            spins about its own axis, which stays within so many degrees of upright.
         points: number of key points.
         blobs: number of coloured spots.
         instances: True gives each sequence a texture of its own.
@@ -32,7 +34,15 @@ class RotatingSphere(GeneratedObjects):
     kind = "sphere"
 
     def __init__(
-        self, size=(90, 90), *, turn=10.0, points=24, blobs=30, instances=False, **options
+        self,
+        size=(90, 90),
+        *,
+        turn=10.0,
+        tilt=None,
+        points=24,
+        blobs=30,
+        instances=False,
+        **options,
     ):
         super().__init__(size, **options)
         if turn < 0 or points < 1 or blobs < 0:
@@ -40,13 +50,16 @@ class RotatingSphere(GeneratedObjects):
                 f"sphere: turn and blobs must be at least 0 and points at least 1, got {turn}, "
                 f"{blobs} and {points}"
             )
-        self.turn, self.blobs, self.instances = turn, blobs, instances
+        if tilt is not None and not 0 <= tilt <= 90:
+            raise ValueError(f"sphere: tilt must be None or within 0..90 degrees, got {tilt}")
+        self.turn, self.tilt, self.blobs, self.instances = turn, tilt, blobs, instances
         self.point_names = tuple(f"point_{k}" for k in range(points))
         self._points = _spread(points)
 
     def _draw(self, sequence):
-        looks = self._looks_rng(sequence)
-        return _Texture(looks, self.blobs), self._rotations(self._rng(1, sequence))
+        looks, moves = self._looks_rng(sequence), self._rng(1, sequence)
+        rotations = self._rotations(moves) if self.tilt is None else self._spins(moves)
+        return _Texture(looks, self.blobs), rotations
 
     def _frame(self, drawn, time):
         texture, rotations = drawn
@@ -62,6 +75,20 @@ class RotatingSphere(GeneratedObjects):
             axis = 0.9 * axis + np.sqrt(1 - 0.9**2) * rng.normal(size=3)
             # A component's standard deviation is 1, so the length is near sqrt(3).
             rotation = _turn(axis * np.deg2rad(self.turn) / np.sqrt(3)) @ rotation
+        return np.stack(found)
+
+    def _spins(self, rng):
+        """Rotation matrices `[frames, 3, 3]`: turns about an axis that leans and sways a little."""
+        angle, found = rng.uniform(0, 2 * np.pi), []
+        step = np.deg2rad(self.turn) * rng.choice([-1, 1])
+        times = np.arange(self.frames) / rng.uniform(15, 40)
+        phases = rng.uniform(0, 2 * np.pi, 2)
+        # Along a Lissajous curve, which stays within the circle.
+        lean = np.deg2rad(self.tilt) * np.sqrt(0.5) * np.sin(times[:, None] + phases)
+        for x, z in lean:
+            # y is down: the spin is about it, leaning about the horizontal axes follows.
+            found.append(_turn(np.array([x, 0, z])) @ _turn(np.array([0, angle, 0])))
+            angle += step * rng.uniform(0.7, 1.3)
         return np.stack(found)
 
 
