@@ -1,0 +1,82 @@
+"""Deep matching learns from known flow: descriptors and exponents, through all of its levels."""
+
+from keras import ops
+
+from kcorr import schema
+from kcorr.losses import structured_hinge
+from kcorr.objectives.objective import Objective
+from kcorr.ops import sample_points
+
+# Of the evaluation: distances in pixels up to which a match is right.
+THRESHOLDS = (2, 5, 10)
+
+
+class DeepMatchingObjective(Objective):
+    """The structured hinge on the decoded scores of points whose flow is known.
+
+    Batches: image1, image2, flow, valid, and occlusion if hidden points shall not count (a hidden
+    point has no match). Points whose flow is larger than the radius do not count either.
+
+    Args:
+        network: a `kcorr.models.DeepMatching`.
+        sigma: of the margin in pixels; not given in the paper, see `structured_hinge`.
+        **kwargs: of `Objective`.
+
+    Terms: `hinge`. Observed, over all points whose flow is known and not hidden: `epe`, the mean
+    error of the best displacement in pixels, `epe_zero` that of none at all, and `right_2`,
+    `right_5` and `right_10`, the shares of points that err by at most so many pixels.
+
+    Source: Thewlis et al., BMVC 2016, section 4.
+    """
+
+    term_names = ("hinge",)
+    observed_names = ("epe", "epe_zero", *(f"right_{pixels}" for pixels in THRESHOLDS))
+
+    def __init__(self, network, sigma=3.0, **kwargs):
+        super().__init__(network, **kwargs)
+        self.sigma = sigma
+
+    def terms(self, batch, training):
+        """{"hinge": [b]}."""
+        scores = self.network(batch, training=True)[schema.SCORES]
+        rows, columns = ops.shape(scores)[3:]
+        flow, counts = self.at_points(batch, rows, columns)
+        step = float(self.network.step)
+        hinge = structured_hinge(scores, flow / step, counts, self.sigma / step)
+        return {"hinge": hinge}
+
+    def observe(self, batch):
+        """Means over the points of each example."""
+        if schema.FLOW not in batch:
+            return {}
+        output = self.network(batch, training=False)
+        height, width = ops.shape(batch[schema.IMAGE1])[1:3]
+        pixels = self.network.spacing * self.network.step
+        flow, counts = self.at_points(batch, height // pixels, width // pixels)
+        flow = ops.reshape(flow, [ops.shape(flow)[0], -1, 2])
+        counts = ops.reshape(counts, [ops.shape(flow)[0], -1])
+        found = output[schema.POINTS2] - output[schema.POINTS1]
+        total = ops.sum(counts, axis=1) + 1e-6
+
+        def mean(values):
+            return ops.sum(ops.where(counts > 0, values, 0.0), axis=1) / total
+
+        error = ops.sqrt(ops.sum(ops.square(found - flow), axis=-1))
+        zero = ops.sqrt(ops.sum(ops.square(flow), axis=-1))
+        right = {f"right_{t}": mean(ops.cast(error <= t, "float32")) for t in THRESHOLDS}
+        return {"epe": mean(error), "epe_zero": mean(zero), **right}
+
+    def at_points(self, batch, rows, columns):
+        """Flow [b, i, j, 2] of the pixels next to the points, and what counts [b, i, j, 1]."""
+        flow, valid = batch[schema.FLOW], batch[schema.VALID]
+        if schema.OCCLUSION in batch:
+            valid = valid * (1.0 - batch[schema.OCCLUSION])
+        size = ops.shape(flow)[0]
+        # The next whole pixel: between two motions there is none to interpolate.
+        points = ops.round(self.network.points(rows, columns))
+        points = ops.broadcast_to(
+            ops.reshape(points, [1, rows * columns, 2]), [size, rows * columns, 2]
+        )
+        both, _ = sample_points(ops.concatenate([flow * valid, valid], axis=-1), points)
+        both = ops.reshape(both, [size, rows, columns, 3])
+        return both[..., :2], both[..., 2:]
