@@ -31,6 +31,7 @@ def interpolate_matches(
     filter_neighbours=None,
     saliency=0.045,
     consistency=5.0,
+    second_looks=4,
     floor=0.001,
 ):
     """Dense flow from quasi-dense matches, by edge-aware interpolation.
@@ -54,6 +55,10 @@ def interpolate_matches(
         saliency: least `corner_saliency` of a match; None keeps all.
         consistency: pixels; matches as far from the mean of their neighbours are dropped. None
             keeps all.
+        second_looks: a wild match spoils the means of its neighbours, too, and takes them with it.
+            As often as this, dropped matches are compared with the mean of their neighbours that
+            were kept, themselves not included, and come back if they agree. 0 is the published
+            filter.
         floor: cost of a pixel without an edge, above 0.
 
     Returns:
@@ -64,8 +69,9 @@ def interpolate_matches(
         ImportError: scipy is not installed, or scikit-image, which saliency and edges need.
 
     Source: Revaud et al., EpicFlow, CVPR 2015, and its released program for numbers and filters.
-    Ours are: the edges (theirs are those of structured forests), octile paths in place of eikonal
-    sweeps, and the corners (+-0.1, +-0.1) as places of the pseudo-points of the affine fit.
+    Ours are: the second looks, the edges (theirs are those of structured forests), octile paths in
+    place of eikonal sweeps, and the corners (+-0.1, +-0.1) as places of the affine fit's
+    pseudo-points.
     """
     image, matches = as_float(image, "image"), _as_matches(matches)
     if method not in ("affine", "average"):
@@ -91,8 +97,8 @@ def interpolate_matches(
     labels, graph = _cells(cost, seeds)
     if consistency is not None:
         index, distance = nearest_seeds(graph, filter_neighbours + 1)
-        mean = _average(motion, index, _kernel(distance, coefficient))
-        agree = np.linalg.norm(mean - motion, axis=-1) < consistency
+        weight = _kernel(distance, coefficient)
+        agree = _agreeing(motion, index, weight, consistency, second_looks)
         if not agree.all():
             seeds, points, motion = _keep(agree, seeds, points, motion)
             labels, graph = _cells(cost, seeds)
@@ -192,10 +198,8 @@ def refine_flow(
     solver.setGamma(gamma)
     solver.setFixedPointIterations(outer)
     solver.setSorIterations(inner)
-    grey = [
-        np.rint(255 * np.clip(image, 0, 1) @ [0.299, 0.587, 0.114]).astype(np.uint8)
-        for image in (first, second)
-    ]
+    bytes8 = (np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8) for image in (first, second))
+    grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in bytes8]
     for _ in range(warps):
         flow = solver.calc(*grey, flow)
     return flow
@@ -254,6 +258,22 @@ def _average(motion, index, weight):
     total = np.einsum("nk,nki->ni", weight, motion[index] - motion[:, None])
     # About the seed's own motion, so that equal motions stay equal to the last bit.
     return motion + total / weight.sum(axis=1, keepdims=True)
+
+
+def _agreeing(motion, index, weight, limit, second_looks):
+    """Which seeds move like the mean of their neighbours, within `limit` pixels: bool [n]."""
+
+    def near(weight):
+        return np.linalg.norm(_average(motion, index, weight) - motion, axis=-1) < limit
+
+    agree = near(weight)
+    for _ in range(second_looks):
+        others = weight * agree[index]
+        others[:, 0] = 0
+        judged = others.any(axis=1)
+        others[~judged, 0] = 1
+        agree |= judged & near(others)
+    return agree
 
 
 def _affine(points, motion, index, weight):

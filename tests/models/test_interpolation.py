@@ -130,6 +130,24 @@ def test_a_contradicted_match_is_dropped():
     assert np.abs(kept - [2, 1]).max() > 0.5
 
 
+def test_a_second_look_brings_back_the_neighbours_of_wild_matches():
+    """With one neighbour a seed's pixel moves like its match, if that was kept."""
+    x, y = lattice(80, 120)
+    matches = moved(x, y, lambda x, y: (4 * np.sin(x / 40), 3 * np.cos(y / 30)))
+    wild = np.zeros(len(x), bool)
+    wild[10:100:12] = True
+    matches[wild, 2:4] = 119, 79
+    targets = np.clip(matches[:, 2:4], 0, [119, 79])
+    kept = []
+    for looks in (0, 4):
+        found = interpolate_matches(
+            matches, noise(80, 120), np.zeros((80, 120)), neighbours=1, second_looks=looks
+        )[y.astype(int), x.astype(int)]
+        kept.append(np.abs(found - (targets - matches[:, :2])).max(-1) < 1e-4)
+    assert not kept[0][wild].any() and not kept[1][wild].any()
+    assert kept[0][~wild].mean() < 0.8 and kept[1][~wild].mean() > 0.97
+
+
 def test_matches_on_flat_ground_are_dropped():
     image = noise()
     image[:, :30] = 0.5
