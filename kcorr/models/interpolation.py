@@ -268,8 +268,7 @@ def _agreeing(motion, index, weight, limit, second_looks):
 
     agree = near(weight)
     for _ in range(second_looks):
-        others = weight * agree[index]
-        others[:, 0] = 0
+        others = weight * agree[index]  # a dropped seed itself has none
         judged = others.any(axis=1)
         others[~judged, 0] = 1
         agree |= judged & near(others)

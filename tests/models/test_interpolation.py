@@ -1,5 +1,6 @@
 """Matches to dense flow: laws, the published formulas slowly, filters, and hard cases."""
 
+import inspect
 import sys
 
 import numpy as np
@@ -70,19 +71,20 @@ def test_an_edge_separates_two_motions():
 
 
 @pytest.mark.parametrize("method", ["affine", "average"])
-def test_the_published_formulas_slowly(method):
+@pytest.mark.parametrize("coefficient", [0.6, 5])  # with 5 the pseudo-points decide
+def test_the_published_formulas_slowly(method, coefficient):
     rng = np.random.default_rng(3)
     matches = np.concatenate([rng.uniform(6, 30, (20, 4)), np.ones((20, 1))], axis=1)
     matches = matches[np.unique(np.rint(matches[:, :2]), axis=0, return_index=True)[1]]
     edges = rng.uniform(0, 1, (36, 34))
     found = interpolate_matches(
-        matches, noise(36, 34), edges, method, neighbours=7, coefficient=0.6, **OPEN
+        matches, noise(36, 34), edges, method, neighbours=7, coefficient=coefficient, **OPEN
     )
     points, targets = matches[:, :2], matches[:, 2:4]
     cost = edges + 0.001
     labels, distance = geodesic_labels(cost, np.rint(points).astype(int))
     index, far = nearest_seeds(seed_graph(labels, distance, cost), 7)
-    weight = np.exp(-0.6 * far) + 1e-8
+    weight = np.exp(-coefficient * far) + 1e-8
     for y, x in np.ndindex(36, 34):
         k = labels[y, x]
         if method == "average":
@@ -104,6 +106,9 @@ def test_the_published_formulas_slowly(method):
 def test_presets_are_the_published_numbers_and_can_be_overridden():
     assert interpolation.PRESETS["sintel"] == interpolation.PRESETS["kitti"] == (160, 1.1, 25)
     assert interpolation.PRESETS["middlebury"] == (65, 0.2, 15)
+    parameters = inspect.signature(interpolate_matches).parameters
+    published = {"saliency": 0.045, "consistency": 5.0, "floor": 0.001}
+    assert {name: parameters[name].default for name in published} == published
     rng = np.random.default_rng(0)
     matches = np.concatenate([rng.uniform(5, 35, (90, 4)), np.ones((90, 1))], axis=1)
     default, middlebury, by_hand = (
@@ -157,6 +162,25 @@ def test_matches_on_flat_ground_are_dropped():
     np.testing.assert_array_equal(found, np.broadcast_to([1, 0], found.shape))
     kept = interpolate_matches(matches, image, **OPEN)
     assert np.abs(kept - [1, 0]).max() > 7
+
+
+def test_the_filters_numbers_are_what_decides():
+    image = noise()
+    x, y = lattice()
+    at_matches = corner_saliency(image)[y.astype(int), x.astype(int)]
+    threshold = np.median(at_matches)
+    matches = moved(x, y, lambda x, y: (np.where(at_matches >= threshold, 1, 2), 0 * x))
+    found = interpolate_matches(matches, image, saliency=threshold)
+    np.testing.assert_array_equal(found, np.broadcast_to([1, 0], found.shape))
+    # One neighbour beside the match itself: their mean is half of their difference away.
+    flat = np.zeros((40, 60))
+    for difference, kept in ((9.9, True), (10.1, False)):
+        line = np.array([[5, 20, 5, 20], [10, 20, 10, 20], [30, 20, 30 + difference, 20]])
+        found = interpolate_matches(line, image, flat, coefficient=0, filter_neighbours=1)
+        assert found.any() == kept
+    # Two that contradict each other and have no other neighbour: nobody brings them back.
+    line = np.array([[5, 20, 5, 20], [8, 20, 8, 20], [40, 20, 52, 20], [43, 20, 33, 20]])
+    assert not interpolate_matches(line, image, flat, filter_neighbours=1).any()
 
 
 def test_of_matches_of_one_pixel_the_surest_counts():
