@@ -1,4 +1,4 @@
-"""Bytes <-> numpy: flow, disparity, float maps and pictures, without TensorFlow.
+"""Bytes <-> numpy: flow, disparity, float maps, pictures and matches, without TensorFlow.
 
 Each reader raises `FormatError`, a ValueError of one line, for a file it cannot understand, and
 refuses absurd sizes before it allocates. Each writer writes under a temporary name and renames
@@ -17,6 +17,7 @@ from kcorr.io._flow import (
     write_teacher_flow,
 )
 from kcorr.io._image import IMAGE_SUFFIXES, image_size, read_image, write_image
+from kcorr.io._matches import read_matches, write_matches
 from kcorr.io._pfm import read_pfm, write_pfm
 
 __all__ = [
@@ -29,11 +30,13 @@ __all__ = [
     "read_disparity",
     "read_flow",
     "read_image",
+    "read_matches",
     "read_pfm",
     "read_teacher_flow",
     "write_disparity",
     "write_flow",
     "write_image",
+    "write_matches",
     "write_pfm",
     "write_teacher_flow",
 ]

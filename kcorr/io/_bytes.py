@@ -11,12 +11,16 @@ _SMALL = 2**27
 _BOMB_RATIO = 500
 
 
-def read_bytes(path):
+def read_bytes(path, may_be_empty=False):
     """The bytes of a file.
+
+    Args:
+        path: the file.
+        may_be_empty: an empty file is one of nothing, not a broken one.
 
     Raises:
         FileNotFoundError, IsADirectoryError, PermissionError: one line that names the file.
-        FormatError: the file is empty.
+        FormatError: the file is empty and may not be.
     """
     path = os.fspath(path)
     try:
@@ -24,7 +28,7 @@ def read_bytes(path):
             data = file.read()
     except OSError as error:
         raise reading_error(path, error) from error
-    if not data:
+    if not data and not may_be_empty:
         raise FormatError(path, "the file is empty")
     return data
 

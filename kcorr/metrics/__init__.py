@@ -7,6 +7,8 @@ at once; what needs Keras is resolved on first use (PEP 562).
 import importlib
 
 from kcorr.metrics.boundaries import boundary_distance as boundary_distance
+from kcorr.metrics.dense_matching import densify_matches as densify_matches
+from kcorr.metrics.dense_matching import matching_accuracy as matching_accuracy
 from kcorr.metrics.disparity import DisparityEvaluation as DisparityEvaluation
 from kcorr.metrics.evaluation import FlowEvaluation as FlowEvaluation
 from kcorr.metrics.flow import disparity_error_map as disparity_error_map

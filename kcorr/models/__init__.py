@@ -11,6 +11,10 @@ from kcorr.models.disparity import rectification_problem as rectification_proble
 from kcorr.models.flownet import FlowNetC as FlowNetC
 from kcorr.models.flownet import FlowNetS as FlowNetS
 from kcorr.models.hourglass import HourglassNet as HourglassNet
+from kcorr.models.interpolation import corner_saliency as corner_saliency
+from kcorr.models.interpolation import edge_map as edge_map
+from kcorr.models.interpolation import interpolate_matches as interpolate_matches
+from kcorr.models.interpolation import refine_flow as refine_flow
 from kcorr.models.landmarks import LandmarkNet as LandmarkNet
 from kcorr.models.object_frame import ObjectFrameNet as ObjectFrameNet
 from kcorr.models.object_predict import ObjectPredictor as ObjectPredictor

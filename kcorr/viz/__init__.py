@@ -12,6 +12,7 @@ from kcorr.viz.errors import error_map, error_map_legend
 from kcorr.viz.flow_color import color_wheel_legend, flow_to_color, flow_to_color_authors
 from kcorr.viz.heat import disparity_to_color, heat
 from kcorr.viz.label_color import label_basis, labels_to_color
+from kcorr.viz.many_matches import color_matches, match_sheet
 from kcorr.viz.object_frames import draw_axis, draw_symmetry, symmetry_line, unroll_sphere
 from kcorr.viz.overlays import difference, occlusion_overlay, overlay
 from kcorr.viz.points import draw_matches, draw_points, point_colors
@@ -24,6 +25,7 @@ __all__ = [
     "Run",
     "as_uint8",
     "before_after",
+    "color_matches",
     "color_wheel_legend",
     "difference",
     "disparity_to_color",
@@ -41,6 +43,7 @@ __all__ = [
     "heat",
     "label_basis",
     "labels_to_color",
+    "match_sheet",
     "mean_difference",
     "occlusion_overlay",
     "overlay",

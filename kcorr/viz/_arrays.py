@@ -3,6 +3,7 @@
 import numpy as np
 
 UNKNOWN = 1e9  # .flo files mark unknown motion by a size beyond this
+LUMA = np.array([0.299, 0.587, 0.114])  # what red, green and blue add to grey
 
 
 def as_uint8(image, name="image"):

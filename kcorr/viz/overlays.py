@@ -2,12 +2,11 @@
 
 import numpy as np
 
-from kcorr.viz._arrays import as_flow, as_map, as_uint8, flow_scale, positive, same_size
+from kcorr.viz._arrays import LUMA, as_flow, as_map, as_uint8, flow_scale, positive, same_size
 from kcorr.viz.arrows import draw_arrows
 from kcorr.viz.flow_color import color_wheel_legend, flow_to_color
 from kcorr.viz.heat import heat
 
-_LUMA = np.array([0.299, 0.587, 0.114])
 _HIDDEN = np.array([255.0, 60.0, 0.0])
 
 
@@ -38,7 +37,7 @@ def overlay(image, flow, valid=None, max_flow=None, arrows=True, legend=True):
     if max_flow is None:
         max_flow = flow_scale(flow, valid=valid)
     max_flow = positive(max_flow, "max_flow")
-    grey = (picture @ _LUMA)[..., None] / 255
+    grey = (picture @ LUMA)[..., None] / 255
     # A dark picture is brightened, and blacks are lifted: what is dark has to show its colour, too.
     grey = np.minimum(grey / max(np.percentile(grey, 99), 0.4), 1)
     shade = 0.4 + 0.6 * grey
@@ -81,7 +80,7 @@ def occlusion_overlay(image, occlusion):
     hidden = as_map(occlusion, "occlusion", like=picture)
     hidden = np.clip(np.nan_to_num(hidden, nan=0.0), 0, 1)
     # Paler than the image: orange is then the only colour and the strongest contrast.
-    grey = 70 + 0.65 * (picture @ _LUMA)[..., None]
+    grey = 70 + 0.65 * (picture @ LUMA)[..., None]
     tint = _HIDDEN * (0.45 + 0.55 * grey / 255)
     out = grey + 0.85 * hidden[..., None] * (tint - grey)
     out[_border(hidden > 0.5)] = (255, 220, 60)

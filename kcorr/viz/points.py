@@ -98,7 +98,7 @@ def draw_points(image, points, visible=None, scale=1):
     points = _as_points(points, "points")
     seen = _as_seen(visible, len(points))
     canvas = enlarged(picture, scale).astype(np.float64)
-    inside = _inside(points, picture)
+    inside = inside_picture(points, picture)
     _draw_dots(canvas, placed(points, scale), inside, seen, _radius(min(canvas.shape[:2])))
     return np.rint(canvas).astype(np.uint8)
 
@@ -129,7 +129,7 @@ def draw_matches(image1, image2, points1, points2, visible=None, scale=1):
     if len(points1) != len(points2):
         raise ValueError(f"there are {len(points1)} points1 and {len(points2)} points2")
     seen = _as_seen(visible, len(points1))
-    inside = _inside(points1, first) & _inside(points2, second)
+    inside = inside_picture(points1, first) & inside_picture(points2, second)
     left = first.shape[1] + _GAP
     sheet = np.empty((max(len(first), len(second)), left + second.shape[1], 3), np.uint8)
     sheet[...] = _PAPER
@@ -180,8 +180,8 @@ def _as_seen(visible, count):
     return real(visible, "visible").reshape(count) > 0
 
 
-def _inside(points, picture):
+def inside_picture(points, picture):
+    """Which points [n, 2] lie in the area of a picture, and are finite: bool [n]."""
     height, width = picture.shape[:2]
     x, y = points[:, 0], points[:, 1]
-    # False for NaN, too.
     return (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)

@@ -15,10 +15,12 @@ from kcorr.io import (
     read_disparity,
     read_flow,
     read_image,
+    read_matches,
     read_pfm,
     read_teacher_flow,
     write_disparity,
     write_flow,
+    write_matches,
     write_pfm,
 )
 
@@ -39,6 +41,12 @@ def written(write, name, tmp_path, channels, **options):
     values = np.random.default_rng(3).uniform(1, 50, (HEIGHT, WIDTH, channels))
     write(tmp_path / name, values, **options)
     return (tmp_path / name).read_bytes()
+
+
+def matches_file(tmp_path):
+    values = np.random.default_rng(5).uniform(0, 400, (HEIGHT, 5))
+    write_matches(tmp_path / "s.txt", values)
+    return (tmp_path / "s.txt").read_bytes()
 
 
 def paeth(channels):
@@ -71,6 +79,8 @@ CASES = {
     "text.pgm": (read_image, lambda p: b"P2\n3 2\n255\n1 2 3\n4 5 6\n"),
     "a.webp": (read_image, lambda p: picture("WEBP", lossless=True)),
     "lossy.webp": (read_image, lambda p: picture("WEBP", "RGBA")),
+    "matches.txt": (read_matches, lambda p: matches_file(p)),
+    "six.txt": (read_matches, lambda p: b"4 4 12.5 9 0.25 7\n" * 12),
 }
 
 
@@ -111,6 +121,8 @@ def check(result):
         assert values.dtype == mask.dtype == np.float32
         assert mask.shape == (*values.shape[:2], 1) and values.shape[-1] in (1, 2)
         assert np.isfinite(values).all() and set(np.unique(mask)) <= {0, 1}
+    elif result.ndim == 2:
+        assert result.shape[1] == 5 and result.dtype == np.float32 and np.isfinite(result).all()
     else:
         assert result.ndim == 3 and result.shape[-1] == 3 and result.size
         assert result.dtype in (np.uint8, np.float32)
@@ -159,5 +171,8 @@ def test_random_bytes_and_files_of_another_format(name, tmp_path):
     texts = [b"\0", b"\n", b"\xff" * 99, b"<html></html>", b"\x1f\x8b\x08", b"PK\3\4", b"GIF89a"]
     for data in [*texts, *(rng.bytes(n) for n in (1, 7, 8, 12, 64, 999))]:
         path.write_bytes(data)
+        if read is read_matches and not data.split():
+            assert read(path).shape == (0, 5)
+            continue
         with pytest.raises(FormatError):
             read(path)
