@@ -2,6 +2,7 @@
 
 from kcorr.models.authors import from_authors_checkpoint as from_authors_checkpoint
 from kcorr.models.ddflow import DDFlowNet as DDFlowNet
+from kcorr.models.deep_matching import DeepMatching as DeepMatching
 from kcorr.models.descriptors import SmallDescriptor as SmallDescriptor
 from kcorr.models.descriptors import VggDescriptor as VggDescriptor
 from kcorr.models.disparity import depth_of_disparity as depth_of_disparity
@@ -16,6 +17,7 @@ from kcorr.models.interpolation import edge_map as edge_map
 from kcorr.models.interpolation import interpolate_matches as interpolate_matches
 from kcorr.models.interpolation import refine_flow as refine_flow
 from kcorr.models.landmarks import LandmarkNet as LandmarkNet
+from kcorr.models.match_predict import predict_matches as predict_matches
 from kcorr.models.object_frame import ObjectFrameNet as ObjectFrameNet
 from kcorr.models.object_predict import ObjectPredictor as ObjectPredictor
 from kcorr.models.object_predict import match_object_points as match_object_points

@@ -4,6 +4,8 @@ import inspect
 
 from kcorr.models.ddflow import VARIANTS as DDFLOW_VARIANTS
 from kcorr.models.ddflow import DDFlowNet
+from kcorr.models.deep_matching import VARIANTS as MATCHING_VARIANTS
+from kcorr.models.deep_matching import DeepMatching
 from kcorr.models.flownet import CORRELATION_VARIANTS as FLOWNETC_VARIANTS
 from kcorr.models.flownet import VARIANTS as FLOWNETS_VARIANTS
 from kcorr.models.flownet import FlowNetC, FlowNetS
@@ -48,7 +50,7 @@ def _by_name(families):
 
 NETWORKS = _by_name(_FAMILIES)  # two or more frames in, flow out
 OBJECT_NETWORKS = _by_name(_OBJECT_FAMILIES)  # one picture in, landmarks or labels out
-
+MATCH_NETWORKS = _by_name([(DeepMatching, MATCHING_VARIANTS)])  # two pictures in, matches out
 
 _KINDS = {
     "flow": f"a flow network such as {' or '.join(sorted(NETWORKS))}",
@@ -57,11 +59,12 @@ _KINDS = {
         + " or ".join(sorted(k for k, (kind, _) in OBJECT_NETWORKS.items() if kind.gives == gives))
         for gives, what in (("landmarks", "landmarks"), ("labels", "dense labels"))
     },
+    "matches": f"a network of matches such as {' or '.join(sorted(MATCH_NETWORKS))}",
 }
 
 
 def gives_of(network):
-    """What a network gives: "flow", "landmarks" or "labels"; None for no network of kcorr."""
+    """What a network gives: "flow", "landmarks", "labels" or "matches"; None for no network of kcorr."""
     if hasattr(network, "gives"):
         return network.gives
     call = getattr(network, "call", None)
@@ -90,7 +93,8 @@ def build(name, **overrides):
     Args:
         name: one of `NETWORKS`: "ddflow" and the three-frame "selflow" (the authors' networks),
             "ddflow_small" and "selflow_small" (about a quarter of the work), ...; or one of
-            `OBJECT_NETWORKS`: "landmarks", "object_frame", "hourglass", ...
+            `OBJECT_NETWORKS`: "landmarks", "object_frame", "hourglass", ...; or one of
+            `MATCH_NETWORKS`: "deep_matching", "deep_matching_hog", ...
         **overrides: constructor arguments that replace the variant's, for example `dtype`.
 
     Returns:
@@ -99,7 +103,7 @@ def build(name, **overrides):
     Raises:
         ValueError: the name is unknown; the message lists the known ones.
     """
-    known = {**NETWORKS, **OBJECT_NETWORKS}
+    known = {**NETWORKS, **OBJECT_NETWORKS, **MATCH_NETWORKS}
     if name not in known:
         raise ValueError(f"unknown network {name!r}; known are {', '.join(sorted(known))}")
     network, config = known[name]

@@ -9,7 +9,14 @@ from pathlib import Path
 import h5py
 import keras
 
-from kcorr.models.registry import NETWORKS, OBJECT_NETWORKS, build, gives_of, kind_of_network
+from kcorr.models.registry import (
+    MATCH_NETWORKS,
+    NETWORKS,
+    OBJECT_NETWORKS,
+    build,
+    gives_of,
+    kind_of_network,
+)
 from kcorr.models.saved_models import first_line, load_saved_model
 
 _WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -49,18 +56,19 @@ def load(name_or_path, network=None, dtype="float32", gives=None):
             the known network that has exactly these parameters, of any number of landmarks or
             dimensions. (Such a file does not hold a `picture_size`; a `.keras` file does.)
         dtype: dtype policy that the network computes in; a SavedModel keeps its own.
-        gives: what is wanted: "flow", "landmarks" or "labels"; None takes any network.
+        gives: what is wanted: "flow", "landmarks", "labels" or "matches"; None takes any network.
 
     Returns:
         A `keras.Model`, dict in, dict out; for a SavedModel an object that is called alike. Its
-        attribute `gives` is "landmarks" or "labels" if it is a network of objects.
+        attribute `gives` is "landmarks" or "labels" if it is a network of objects, "matches" if
+        it is one of deep matching.
 
     Raises:
         FileNotFoundError: no such file, or the weights of a shipped network are missing.
         ValueError: an unknown name, a damaged file, or one that holds something else.
     """
-    if gives not in (None, "flow", *_OUTPUTS):
-        raise ValueError(f"gives must be flow, landmarks, labels or None, got {gives!r}")
+    if gives not in (None, "flow", *_OUTPUTS, "matches"):
+        raise ValueError(f"gives must be flow, landmarks, labels, matches or None, got {gives!r}")
     model = _load(name_or_path, network, dtype, gives)
     given = gives_of(model)
     if given != (gives or given):
@@ -91,7 +99,7 @@ def _load(name_or_path, network, dtype, gives):
         raise ValueError(f"{path}: not a model by its name; expected {_allowed()}")
     if kind == ".keras":
         return _load_keras(path, dtype)
-    known = sorted({**NETWORKS, **OBJECT_NETWORKS})
+    known = sorted({**NETWORKS, **OBJECT_NETWORKS, **MATCH_NETWORKS})
     if network is not None and network not in known:
         raise ValueError(f"unknown network {network!r}; known are {', '.join(known)}")
     return _load_weights(path, network, dtype, gives)
@@ -126,7 +134,7 @@ def _load_weights(path, network, dtype, gives):
         # Flow first: the shapes of the others are then not needed.
         families = [
             sorted(name for name, (kind, _) in family.items() if _wanted(kind, gives))
-            for family in (NETWORKS, OBJECT_NETWORKS)
+            for family in (NETWORKS, OBJECT_NETWORKS, MATCH_NETWORKS)
         ]
     for candidates in families:
         fitting = [name for name in candidates if _shapes(name, _free(name, outputs)) == shapes]

@@ -4,6 +4,7 @@ from kcorr.objectives.averages import ValidateAverage as ValidateAverage
 from kcorr.objectives.averages import averaged as averaged
 from kcorr.objectives.board import Board as Board
 from kcorr.objectives.checkpoints import Checkpoints as Checkpoints
+from kcorr.objectives.deep_matching import DeepMatchingObjective as DeepMatchingObjective
 from kcorr.objectives.distill_flow import ChallengedFlow as ChallengedFlow
 from kcorr.objectives.distilled import DistilledFlow as DistilledFlow
 from kcorr.objectives.fine_tuned import FineTunedFlow as FineTunedFlow
