@@ -9,20 +9,11 @@ Pictures and video frames, unlabelled, are cut into layers that move by known mo
 
 from absl import flags
 
-from recipes import common
+from recipes import common, scenes
 
 FLAGS = flags.FLAGS
 common.define_training_flags(steps=14000, batch_size=4, learning_rate=4e-4)
-flags.DEFINE_string("textures", None, "folder of pictures; default: the pip wheels' real pictures")
-flags.DEFINE_float("max_motion", 64.0, "largest motion in pixels", lower_bound=1.0)
-flags.DEFINE_float(
-    "fast_share",
-    0.0,
-    "share of shifts drawn uniformly up to --max_motion instead of log-uniformly",
-    lower_bound=0,
-    upper_bound=1,
-)
-flags.DEFINE_integer("reuse", 3, "uses of a generated scene, each augmented anew", lower_bound=1)
+scenes.define_flags(max_motion=64.0)
 flags.DEFINE_integer(
     "schedule_steps", None, "length of the learning rate's cosine; default --steps", lower_bound=1
 )
@@ -71,55 +62,15 @@ def main():
         ),
         jit_compile=FLAGS.jit_compile,
     )
-    textures = load_textures()
+    textures = scenes.load_textures()
     logs = common.fit(
         objective,
-        lambda seed: dataset(textures, seed),
+        lambda seed: scenes.dataset(textures, seed, KEYS),
         workdir,
         best="val_epe" if FLAGS.validation_scenes else "loss",
         validation=validation() if FLAGS.validation_scenes else None,
     )
     common.finish(objective.network, workdir, logs)
-
-
-def load_textures():
-    """Pictures of --textures, or the demo wheels' training pictures and every third video frame."""
-    from kcorr.datasets import FrameFolder, VideoFrames, demo_images, demo_videos
-    from kcorr.io import read_image
-
-    if FLAGS.textures:
-        folder = FrameFolder(FLAGS.textures, independent=True)
-        return [folder[i]["image1"] for i in range(len(folder))]
-    textures = [read_image(path) for path in demo_images("train")]
-    if FLAGS.smoke:
-        return textures[:4]
-    for path in demo_videos().values():
-        frames = VideoFrames(path)
-        textures += [frames[i] for i in range(0, len(frames), 3)]
-    return textures
-
-
-def dataset(textures, seed):
-    """Endless batches of generated scenes."""
-    from kcorr import pipelines
-    from kcorr.datasets.scenes import Scenes
-
-    scenes = Scenes(
-        textures,
-        common.training_size(),
-        length=10**6,
-        seed=seed,
-        max_motion=FLAGS.max_motion,
-        fast_share=FLAGS.fast_share,
-    )
-    stream = pipelines.examples(scenes, KEYS, seed=seed, shuffle=False, reuse=FLAGS.reuse)
-    for change in (
-        pipelines.random_flips,
-        pipelines.random_channel_order,
-        pipelines.random_colour,
-    ):
-        stream = stream.map(change, num_parallel_calls=2)
-    return pipelines.batches(stream, FLAGS.batch_size, mixing=FLAGS.batch_size * 32, seed=seed)
 
 
 def validation():
@@ -130,7 +81,7 @@ def validation():
     from kcorr.datasets import Scenes, demo_images
     from kcorr.io import read_image
 
-    scenes = Scenes(
+    shown = Scenes(
         [read_image(path) for path in demo_images("validation")],
         common.training_size(),
         length=FLAGS.validation_scenes,
@@ -138,10 +89,10 @@ def validation():
         max_motion=FLAGS.max_motion,
         noise_share=0.0,
     )
-    stream = pipelines.examples(scenes, KEYS, shuffle=False, repeat=False)
+    stream = pipelines.examples(shown, KEYS, shuffle=False, repeat=False)
     batches = pipelines.batches(stream, 1)
     # Without its length Keras warns, after each epoch, that the validation data ran out.
-    return batches.apply(tf.data.experimental.assert_cardinality(len(scenes)))
+    return batches.apply(tf.data.experimental.assert_cardinality(len(shown)))
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ _KINDS = {
 
 
 def gives_of(network):
-    """What a network gives: "flow", "landmarks", "labels" or "matches"; None for no network of kcorr."""
+    """What it gives: "flow", "landmarks", "labels" or "matches"; None if it is not of kcorr."""
     if hasattr(network, "gives"):
         return network.gives
     call = getattr(network, "call", None)
