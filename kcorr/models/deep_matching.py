@@ -98,7 +98,7 @@ class DeepMatching(keras.Model):
         name="deep_matching",
         **kwargs,
     ):
-        super().__init__(name=name, **kwargs)
+        super().__init__(name=name, autocast=False, **kwargs)
         if isinstance(descriptor, dict):
             descriptor = keras.saving.deserialize_keras_object(descriptor)
         if isinstance(descriptor, str) and descriptor not in DESCRIPTORS:
@@ -128,6 +128,7 @@ class DeepMatching(keras.Model):
             initializer=keras.initializers.Constant(exponent),
             trainable=learned_exponents,
             dtype="float32",
+            autocast=False,
             name="exponents",
         )
 

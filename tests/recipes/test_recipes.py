@@ -60,7 +60,7 @@ def numbers(tree):
 
 def test_every_recipe_is_known_here():
     others = {"benchmark", "evaluate_flow", "evaluate_stereo", "export", "submit", "report"}
-    others |= {"ablation_flow", "evaluate_landmarks", "object_results"}
+    others |= {"ablation_flow", "deep_matching", "evaluate_landmarks", "object_results"}
     assert set(RECIPES) == others | set(LEARNING) | set(OBJECTS)
 
 
@@ -259,6 +259,9 @@ WRONG = [
     ("object_frame", ["--symmetry=rotation1"], "--symmetry takes none, bilateral, rotationN"),
     ("object_frame", ["--symmetry=rotation3", "--dim=2"], "needs --dim=3 or more"),
     ("object_frame", ["--exchange=1", "--batch_size=1"], "it must be below --batch_size"),
+    ("deep_matching", ["--rows=dog"], "dog"),
+    ("deep_matching", ["--rows="], "--rows must name at least one row"),
+    ("deep_matching", ["--radius=7"], "--radius must be even"),
     ("evaluate_landmarks", [], "--model must name at least one network"),
     ("evaluate_landmarks", ["--model=a", "--smoke"], "or give --smoke alone"),
     ("object_results", ["--rows=cube"], "--rows takes arm, arm_log"),
