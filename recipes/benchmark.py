@@ -31,11 +31,12 @@ from pathlib import Path
 
 from absl import flags
 
-from recipes import common, frames
+from recipes import benchmark_matching, common, frames
 
 FLAGS = flags.FLAGS
 SECTIONS = (
-    "correlation", "warp", "census", "expected_distance", "networks", "training", "pipeline",
+    "correlation", "warp", "census", "expected_distance", "matching", "networks", "training",
+    "pipeline",
 )  # fmt: skip
 flags.DEFINE_string("workdir", None, "where benchmark.json and metrics.json go", required=True)
 flags.DEFINE_list("sections", list(SECTIONS), f"of {', '.join(SECTIONS)}")
@@ -67,6 +68,8 @@ def main():
     for section in FLAGS.sections:
         if section == "pipeline":
             rows = measure_pipeline()
+        elif section == "matching":
+            rows = benchmark_matching.rows(FLAGS.threads, FLAGS.smoke)
         else:
             cases = benchmark_cases.SECTIONS[section](FLAGS.smoke)
             rows = [row for case in cases for row in measure(case, FLAGS.repeats)]

@@ -46,7 +46,7 @@ def structured_hinge(scores, displacement, mask=None, sigma=3.0, tolerance=1):
         raise ValueError(f"tolerance must be at least 0, got {tolerance}")
     dtype = geometry_dtype(scores)
     scores = ops.cast(scores, dtype)
-    batch, count, _, rows, columns = sizes(scores)
+    count = scores.shape[1]
     radius = count // 2
     # Rounded, and made whole before it is clipped: NaN then reads some displacement.
     right = ops.cast(ops.round(displacement), "int32")
