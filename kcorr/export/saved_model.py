@@ -15,6 +15,7 @@ from absl import logging
 
 from kcorr import schema
 from kcorr.export.card import model_card
+from kcorr.export.match_signatures import match_signatures
 from kcorr.export.object_signatures import object_signatures
 from kcorr.export.signatures import flow_signatures
 from kcorr.export.warmup import write_warmup_requests
@@ -28,6 +29,7 @@ _SIGNATURES = {
     "flow": flow_signatures,
     "landmarks": object_signatures,
     "labels": object_signatures,
+    "matches": match_signatures,
 }
 
 
@@ -36,10 +38,11 @@ def export_network(network, directory, version=None, card=None, name=None):
 
     Beside the SavedModel lie `model_card.json` and `assets.extra/tf_serving_warmup_requests`. The
     signatures are those of `kcorr.export.signatures.flow_signatures` or, of landmarks and object
-    frames, of `kcorr.export.object_signatures.object_signatures`; they need neither Keras nor
-    kcorr nor XLA, and compute in float32 whatever the network's dtype policy. Everything is
-    written under a hidden temporary name and renamed, so a server that watches the folder never
-    sees half a version. Existing versions are never touched.
+    frames, of `kcorr.export.object_signatures.object_signatures` or, of deep matching, of
+    `kcorr.export.match_signatures.match_signatures`; they need neither Keras nor kcorr nor XLA,
+    and compute in float32 whatever the network's dtype policy. Everything is written under a hidden
+    temporary name and renamed, so a server that watches the folder never sees half a version.
+    Existing versions are never touched.
 
     Args:
         network: built network of `kcorr.models`; it is not changed.
@@ -112,10 +115,15 @@ def _write_saved_model(network, signatures, path):
     # anew what it is given, and TensorFlow does so again when it is saved.
     module = tf.Module()
     module.network_variables = [variable.value for variable in network.variables]
+    functions = {}
     for name, signature in signatures.items():
+        # A signature of two names is one function.
+        if id(signature) not in functions:
+            functions[id(signature)] = tf.function(
+                signature.function, input_signature=signature.specs, autograph=False
+            )
         # As attributes, too: `keras.layers.TFSMLayer` takes them by name.
-        function = tf.function(signature.function, input_signature=signature.specs, autograph=False)
-        setattr(module, name, function)
+        setattr(module, name, functions[id(signature)])
     with _quiet():
         traced = {name: getattr(module, name).get_concrete_function() for name in signatures}
         tf.saved_model.save(module, str(path), signatures=traced)

@@ -64,7 +64,7 @@ _KINDS = {
 
 
 def gives_of(network):
-    """What a network gives: "flow", "landmarks", "labels" or "matches"; None for no network of kcorr."""
+    """What a network gives: "flow", "landmarks", "labels", "matches"; None if it is not kcorr's."""
     if hasattr(network, "gives"):
         return network.gives
     call = getattr(network, "call", None)
