@@ -20,6 +20,7 @@ from kcorr.export.object_signatures import object_signatures
 from kcorr.export.signatures import flow_signatures
 from kcorr.export.warmup import write_warmup_requests
 from kcorr.models.registry import gives_of
+from kcorr.ops._backend import forward_only
 
 WARMUP_FILE = "tf_serving_warmup_requests"
 _WARMUP_SIZE = (64, 96)  # what is initialised lazily does not depend on the size
@@ -115,17 +116,17 @@ def _write_saved_model(network, signatures, path):
     # anew what it is given, and TensorFlow does so again when it is saved.
     module = tf.Module()
     module.network_variables = [variable.value for variable in network.variables]
-    functions = {}
-    for name, signature in signatures.items():
-        # A signature of two names is one function.
-        if id(signature) not in functions:
-            functions[id(signature)] = tf.function(
-                signature.function, input_signature=signature.specs, autograph=False
-            )
-        # As attributes, too: `keras.layers.TFSMLayer` takes them by name.
-        setattr(module, name, functions[id(signature)])
-    with _quiet():
-        traced = {name: getattr(module, name).get_concrete_function() for name in signatures}
+    made, traced = {}, {}
+    with _quiet(), forward_only():
+        for name, signature in signatures.items():
+            # A signature of two names is one function.
+            if id(signature) not in made:
+                made[id(signature)] = tf.function(
+                    signature.function, input_signature=signature.specs, autograph=False
+                ).get_concrete_function()
+            traced[name] = made[id(signature)]
+            # As attributes, too: `keras.layers.TFSMLayer` takes them by name.
+            setattr(module, name, traced[name])
         tf.saved_model.save(module, str(path), signatures=traced)
 
 
