@@ -6,8 +6,8 @@
     python -m recipes.export --model=runs/faces/network.keras --directory=saved_models/faces
     python -m recipes.export --smoke --workdir=/tmp/export      # a fresh network, seconds
 
-Networks of flow, landmarks and dense labels. What was written is loaded again and asked; its answer
-must be the network's.
+Networks of flow, landmarks, dense labels and matches. What was written is loaded again and asked;
+its answer must be the network's.
 """
 
 import json
@@ -22,11 +22,12 @@ FLAGS = flags.FLAGS
 OBJECT_NETWORKS = (
     "hourglass", "hourglass_small", "landmarks", "object_frame", "object_frame_simple",
 )  # fmt: skip
+MATCH_NETWORKS = ("deep_matching", "deep_matching_hog", "deep_matching_vgg")
 flags.DEFINE_string("model", None, "what to export: .keras, .weights.h5 or a shipped name")
 flags.DEFINE_enum(
     "network",
     None,
-    common.NETWORKS + OBJECT_NETWORKS,
+    common.NETWORKS + OBJECT_NETWORKS + MATCH_NETWORKS,
     "whose weights a .weights.h5 holds; default: found by shape",
 )
 flags.DEFINE_string("directory", None, "the model's folder; versions 1, 2, ... lie in it")
@@ -42,7 +43,9 @@ flags.DEFINE_bool(
 
 # Pixels, or a share of the largest number: sums in another order. A landmark is a mean over the
 # picture, so that its last digits move more.
-TOLERANCE = {"flow": 1e-3, "landmarks": 1e-2, "labels": 1e-3}
+TOLERANCE = {"flow": 1e-3, "landmarks": 1e-2, "labels": 1e-3, "matches": 1e-3}
+_COMPARED = {"flow": "flow", "landmarks": "points", "labels": "labels", "matches": "confidence"}
+_OF_PAIRS = ("flow", "matches")
 
 
 def _json_object(text):
@@ -115,16 +118,17 @@ def largest_difference(network, version):
         version: folder of its export.
 
     Returns:
-        The largest |difference|: in pixels of flow or landmarks, of labels as a share of the
-        largest number in them (if that is above 1).
+        The largest |difference|: in pixels of flow or landmarks, of labels and the scores of
+        matches as a share of the largest number in them (if that is above 1).
     """
     import numpy as np
     import tensorflow as tf
 
     from kcorr.models.registry import gives_of
 
-    key = {"flow": "flow", "landmarks": "points", "labels": "labels"}[gives_of(network)]
-    names = ["image1", "image2"] if key == "flow" else ["image"]
+    gives = gives_of(network)
+    key = _COMPARED[gives]
+    names = ["image1", "image2"] if gives in _OF_PAIRS else ["image"]
     pixels = np.random.default_rng(0).integers(0, 256, (len(names), 1, 75, 101, 3), dtype=np.uint8)
     pixels = dict(zip(names, pixels, strict=True))
     serve = tf.saved_model.load(str(version)).signatures["serving_default"]
@@ -133,7 +137,8 @@ def largest_difference(network, version):
     # of sums can show.
     answer = tf.function(lambda images: network(images)[key])
     expected = answer({name: np.float32(image) / 255 for name, image in pixels.items()})
-    unit = max(1.0, float(np.abs(expected).max())) if key == "labels" else 1.0
+    shared = gives in ("labels", "matches")
+    unit = max(1.0, float(np.abs(expected).max())) if shared else 1.0
     return float(np.abs(found - expected).max()) / unit
 
 

@@ -14,6 +14,7 @@ from kcorr.cli import (
     flow,
     import_checkpoint,
     landmarks,
+    match,
     match_points,
     stereo,
 )
@@ -23,6 +24,7 @@ from kcorr.cli.networks import quiet_logs
 COMMANDS = {
     "flow": flow,
     "stereo": stereo,
+    "match": match,
     "landmarks": landmarks,
     "match-points": match_points,
     "evaluate": evaluate,

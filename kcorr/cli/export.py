@@ -10,7 +10,7 @@ DESCRIPTION = """\
 Write a network as a SavedModel: a new version folder with signatures, warm-up requests and a model
 card. A flow network has the signatures serving_default, flow_and_occlusion and features, a network
 of landmarks serving_default and landmarks, an object frame serving_default, label and
-match_points."""
+match_points, a network of matches serving_default and match."""
 EXAMPLES = """\
 examples:
   kcorr export ddflow saved_models/ddflow

@@ -9,15 +9,21 @@ import tempfile
 from kcorr.cli.errors import CommandError, one_line
 
 
-def add_model_arguments(parser, default="ddflow"):
-    """--model, which is required where there is no default, and --network."""
-    shown = " (default: %(default)s)" if default else ""
+def add_model_arguments(parser, default="ddflow", also=""):
+    """--model, which is required where there is no default, and --network.
+
+    Args:
+        parser: of the command.
+        default: of --model.
+        also: what else it may be, as words before the others.
+    """
+    shown = f"{also}a shipped network, a .keras or .weights.h5 file, or a SavedModel folder"
     parser.add_argument(
         "--model",
         default=default,
         required=default is None,
         metavar="NAME|PATH",
-        help=f"a shipped network, a .keras or .weights.h5 file, or a SavedModel folder{shown}",
+        help=f"{shown} (default: %(default)s)" if default else shown,
     )
     add_network_argument(parser)
 

@@ -19,6 +19,11 @@ OBJECT_COORDINATES = (
     "points is (x, y), in pixels of the images sent. An image that was resized by the factor s "
     "has its points at s (x + 1/2) - 1/2."
 )
+MATCH_COORDINATES = (
+    "A pixel's centre sits at integer (x, y), (0, 0) is the top left pixel. The last axis of "
+    "points is (x, y): points2 in pixels of image2 is where the points1 of image1 were found. "
+    "Matches are those with reciprocal 1; the others are the best guesses of their points."
+)
 
 
 def model_card(name, network, signatures, training=None):
@@ -33,7 +38,7 @@ def model_card(name, network, signatures, training=None):
     Returns:
         dict.
     """
-    objects = getattr(network, "gives", "flow") != "flow"
+    gives = getattr(network, "gives", "flow")
     return {
         "name": name,
         "network": {
@@ -46,10 +51,10 @@ def model_card(name, network, signatures, training=None):
             key: {"inputs": signature.inputs, "outputs": signature.outputs}
             for key, signature in signatures.items()
         },
-        "sizes": _object_sizes(network.picture_size)
-        if objects
-        else "any batch, height and width; below 16x16 padded inside by edge replication",
-        "coordinates": OBJECT_COORDINATES if objects else COORDINATES,
+        "sizes": _sizes(network, gives),
+        "coordinates": {"flow": COORDINATES, "matches": MATCH_COORDINATES}.get(
+            gives, OBJECT_COORDINATES
+        ),
         "training": training,
         "variables_sha256": variables_sha256(network),
         "versions": {
@@ -61,7 +66,16 @@ def model_card(name, network, signatures, training=None):
     }
 
 
-def _object_sizes(picture_size):
+def _sizes(network, gives):
+    if gives == "flow":
+        return "any batch, height and width; below 16x16 padded inside by edge replication"
+    if gives == "matches":
+        least = network.smallest
+        return (
+            f"any batch, any height and width from {least}x{least}, one size for both images; "
+            "memory grows with their pixels times the square of the radius"
+        )
+    picture_size = network.picture_size
     sizes = "any batch and number of points, any height and width from 16x16"
     if picture_size is None:
         return f"{sizes}; best about the size of the pictures that it learned from"

@@ -48,13 +48,14 @@ def predict_rest(url, image1, image2, signature=None, timeout=60.0):
 
 
 def ask_rest(url, inputs, signature="serving_default", timeout=60.0, only="labels"):
-    """Any signature by TF Serving's REST interface: `landmarks`, `label`, `match_points`, ...
+    """Any signature by TF Serving's REST interface: `landmarks`, `match`, `match_points`, ...
 
     Args:
         url: as in `predict_rest`.
         inputs: {name: array}, with a batch axis, as the model card beside the SavedModel names
-            them: {"image": uint8 [b, h, w, 3]} of landmarks and labels; "image1", "image2" and
-            "points" [b, n, 2] of `match_points`. What is not uint8 is sent as float32.
+            them: {"image": uint8 [b, h, w, 3]} of landmarks and labels; "image1" and "image2" of
+            `match`; these and "points" [b, n, 2] of `match_points`. What is not uint8 is sent as
+            float32.
         signature: its name.
         timeout: seconds.
         only: name of the output where there is but one, which TF Serving leaves out: "labels" of

@@ -7,7 +7,7 @@ the model card names as `picture_size`, and points are in pixels of the pictures
 import tensorflow as tf
 
 from kcorr import schema
-from kcorr.export.signatures import PIXELS, SMALLEST, Signature, unit_range
+from kcorr.export.signatures import PIXELS, Signature, large_enough, unit_range
 from kcorr.ops import match_points
 
 _PLACES = {"dtype": "float32", "shape": "b n 2", "unit": "(x, y) in pixels"}
@@ -34,11 +34,7 @@ def object_signatures(network):
     """
 
     def answer(image, *keys):
-        side = tf.reduce_min(tf.shape(image)[1:3])
-        check = tf.debugging.assert_greater_equal(
-            side, SMALLEST, f"pictures must have at least {SMALLEST}x{SMALLEST} pixels"
-        )
-        with tf.control_dependencies([check] if check is not None else []):
+        with tf.control_dependencies(large_enough(image)):
             outputs = network({"image": unit_range(image)}, training=False)
         return {key: outputs[key] for key in keys}
 

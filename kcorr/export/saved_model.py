@@ -15,10 +15,12 @@ from absl import logging
 
 from kcorr import schema
 from kcorr.export.card import model_card
+from kcorr.export.match_signatures import match_signatures
 from kcorr.export.object_signatures import object_signatures
 from kcorr.export.signatures import flow_signatures
 from kcorr.export.warmup import write_warmup_requests
 from kcorr.models.registry import gives_of
+from kcorr.ops._backend import forward_only
 
 WARMUP_FILE = "tf_serving_warmup_requests"
 _WARMUP_SIZE = (64, 96)  # what is initialised lazily does not depend on the size
@@ -28,6 +30,7 @@ _SIGNATURES = {
     "flow": flow_signatures,
     "landmarks": object_signatures,
     "labels": object_signatures,
+    "matches": match_signatures,
 }
 
 
@@ -36,10 +39,11 @@ def export_network(network, directory, version=None, card=None, name=None):
 
     Beside the SavedModel lie `model_card.json` and `assets.extra/tf_serving_warmup_requests`. The
     signatures are those of `kcorr.export.signatures.flow_signatures` or, of landmarks and object
-    frames, of `kcorr.export.object_signatures.object_signatures`; they need neither Keras nor
-    kcorr nor XLA, and compute in float32 whatever the network's dtype policy. Everything is
-    written under a hidden temporary name and renamed, so a server that watches the folder never
-    sees half a version. Existing versions are never touched.
+    frames, of `kcorr.export.object_signatures.object_signatures` or, of deep matching, of
+    `kcorr.export.match_signatures.match_signatures`; they need neither Keras nor kcorr nor XLA,
+    and compute in float32 whatever the network's dtype policy. Everything is written under a hidden
+    temporary name and renamed, so a server that watches the folder never sees half a version.
+    Existing versions are never touched.
 
     Args:
         network: built network of `kcorr.models`; it is not changed.
@@ -112,12 +116,17 @@ def _write_saved_model(network, signatures, path):
     # anew what it is given, and TensorFlow does so again when it is saved.
     module = tf.Module()
     module.network_variables = [variable.value for variable in network.variables]
-    for name, signature in signatures.items():
-        # As attributes, too: `keras.layers.TFSMLayer` takes them by name.
-        function = tf.function(signature.function, input_signature=signature.specs, autograph=False)
-        setattr(module, name, function)
-    with _quiet():
-        traced = {name: getattr(module, name).get_concrete_function() for name in signatures}
+    made, traced = {}, {}
+    with _quiet(), forward_only():
+        for name, signature in signatures.items():
+            # A signature of two names is one function.
+            if id(signature) not in made:
+                made[id(signature)] = tf.function(
+                    signature.function, input_signature=signature.specs, autograph=False
+                ).get_concrete_function()
+            traced[name] = made[id(signature)]
+            # As attributes, too: `keras.layers.TFSMLayer` takes them by name.
+            setattr(module, name, traced[name])
         tf.saved_model.save(module, str(path), signatures=traced)
 
 

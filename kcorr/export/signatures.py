@@ -135,6 +135,32 @@ def unit_range(image):
     return tf.cast(image, tf.float32) / 255.0
 
 
+def large_enough(image, least=SMALLEST):
+    """Assertions that images have so many pixels a side; none where that is known."""
+    check = tf.debugging.assert_greater_equal(
+        tf.reduce_min(tf.shape(image)[1:3]),
+        least,
+        f"pictures must have at least {least}x{least} pixels",
+    )
+    return [] if check is None else [check]
+
+
+def same_shape(image1, others):
+    """Assertions that images have the shape of image1; none where that is known.
+
+    Args:
+        image1: [b, h, w, 3].
+        others: {name: image}.
+    """
+    checks = [
+        tf.debugging.assert_equal(
+            tf.shape(image1), tf.shape(image), f"image1 and {key} must have the same shape"
+        )
+        for key, image in others.items()
+    ]
+    return [check for check in checks if check is not None]
+
+
 def _flows(network, keys, image1, image2, image0=None):
     """The network's full-size flows, each of them [b, h, w, 2], for images of any size."""
     images = {schema.IMAGE1: image1, schema.IMAGE2: image2}
@@ -142,14 +168,8 @@ def _flows(network, keys, image1, image2, image0=None):
         images[schema.IMAGE0] = image0
     # Without this check two small images of different sizes would both be padded to 16x16, and
     # 3 + 1 images would be halved into 2 + 2.
-    same = [
-        tf.debugging.assert_equal(
-            tf.shape(image1), tf.shape(image), f"image1 and {key} must have the same shape"
-        )
-        for key, image in images.items()
-        if image is not image1
-    ]
-    with tf.control_dependencies([check for check in same if check is not None]):
+    others = {key: image for key, image in images.items() if image is not image1}
+    with tf.control_dependencies(same_shape(image1, others)):
         images = {key: _padded(image) for key, image in images.items()}
     outputs = network(images, training=False, backward=schema.FLOW_BACKWARD in keys)
     height, width = tf.unstack(tf.shape(image1)[1:3])

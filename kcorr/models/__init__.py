@@ -18,6 +18,7 @@ from kcorr.models.interpolation import interpolate_matches as interpolate_matche
 from kcorr.models.interpolation import refine_flow as refine_flow
 from kcorr.models.landmarks import LandmarkNet as LandmarkNet
 from kcorr.models.match_predict import predict_matches as predict_matches
+from kcorr.models.match_predict import with_search as with_search
 from kcorr.models.object_frame import ObjectFrameNet as ObjectFrameNet
 from kcorr.models.object_predict import ObjectPredictor as ObjectPredictor
 from kcorr.models.object_predict import match_object_points as match_object_points

@@ -34,6 +34,7 @@ VARIANTS = {
     "deep_matching_hog": {"descriptor": "hog"},
     "deep_matching_vgg": {"descriptor": "vgg"},
 }
+SMALLEST = 16  # pixels of a side: below them descriptors see nothing but borders
 # Scores held at a time when matches are read off: 16 MiB of float32.
 _HELD = 2**22
 
@@ -61,7 +62,8 @@ class DeepMatching(keras.Model):
         name, **kwargs: of `keras.Model`.
 
     Call: `net({"image1": [b, h, w, 3], "image2": [b, h, w, 3]}, training=False)`, RGB in [0, 1],
-        any size from 16 x 16. Returns a dict, float32, n = (h // spacing) (w // spacing):
+        any size from 16 x 16, and from one point (`smallest`). Returns a dict, float32,
+        n = (h // spacing) (w // spacing):
         points1: [b, n, 2], (x, y) in pixels of image1.
         points2: [b, n, 2], (x, y) in pixels of image2: the best one of each, good or bad.
         confidence: [b, n, 1], its sum of scores over the levels, at most levels + 1.
@@ -76,7 +78,7 @@ class DeepMatching(keras.Model):
     training, it is held whole, two to three times over.
 
     Raises:
-        ValueError: arguments that do not fit, or images of less than 16 x 16.
+        ValueError: arguments that do not fit, or images that are too small.
 
     Source: Thewlis et al., Fully-Trainable Deep Matching, BMVC 2016.
     """
@@ -106,7 +108,7 @@ class DeepMatching(keras.Model):
                 f"descriptor must be one of {', '.join(DESCRIPTORS)}, or a layer, got "
                 f"{descriptor!r}"
             )
-        self.config = {
+        self._options = {
             "radius": radius, "spacing": spacing, "levels": levels, "exponent": exponent,
             "learned_exponents": learned_exponents, "level_zero": level_zero, "cell": cell,
             "rounding": rounding, "border": border,
@@ -119,6 +121,7 @@ class DeepMatching(keras.Model):
         self.level_zero = hog if level_zero is None else level_zero
         self.radius, self.spacing = radius // self.step, spacing // self.step
         self.cell = max(1, cell // self.step)
+        self.smallest = max(SMALLEST, spacing)
         # A HOG descriptor is that of the corner before its cell: half a pixel off.
         self.origin = -0.5 if hog else 0.0
         self.levels = levels_of(self.radius, levels, rounding)
@@ -179,9 +182,11 @@ class DeepMatching(keras.Model):
         """The points' descriptors [b, i, j, c] of image1, and all of image2 [b, h, w, c]."""
         images = [ops.convert_to_tensor(inputs[key]) for key in (schema.IMAGE1, schema.IMAGE2)]
         for image in images:
-            if len(image.shape) != 4 or any(n is not None and n < 16 for n in image.shape[1:3]):
+            small = any(n is not None and n < self.smallest for n in image.shape[1:3])
+            if len(image.shape) != 4 or small:
                 raise ValueError(
-                    f"expected images [b, h, w, 3] of at least 16x16, got {tuple(image.shape)}"
+                    f"expected images [b, h, w, 3] of at least {self.smallest}x{self.smallest}, "
+                    f"got {tuple(image.shape)}"
                 )
         first, second = (self._features(image) for image in images)
         _, height, width, _ = sizes(images[0])
@@ -286,6 +291,11 @@ class DeepMatching(keras.Model):
             for key, value in answer.items()
         }
 
-    def get_config(self):
+    @property
+    def config(self):
+        """The arguments that make such a network, without name and dtype."""
         descriptor = self._named or keras.saving.serialize_keras_object(self.descriptor)
-        return {**super().get_config(), **self.config, "descriptor": descriptor}
+        return {"descriptor": descriptor, **self._options}
+
+    def get_config(self):
+        return {**super().get_config(), **self.config}

@@ -29,6 +29,14 @@ def as_float(image, name):
     return image.astype(np.float32)
 
 
+def size_within(size, max_side):
+    """The (height, width) of a picture that is shrunk to a longest side; None: as it is."""
+    longest = max(size)
+    if max_side is None or longest <= max_side:
+        return size
+    return tuple(max(1, round(side * max_side / longest)) for side in size)
+
+
 def scaled(image, size):
     """A picture of another size; unlike plain bilinear sampling this averages as it shrinks.
 

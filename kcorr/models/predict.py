@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from kcorr import schema
-from kcorr.models.picture_arrays import as_float, scaled
+from kcorr.models.picture_arrays import as_float, scaled, size_within
 from kcorr.models.registry import check_gives
 from kcorr.ops import backward_warp, fb_occlusion, resize, resize_flow
 
@@ -98,7 +98,7 @@ class Predictor:
     def __call__(self, image1, image2, image0=None, image3=None):
         images = self._frames(image0, image1, image2, image3)
         size = images[schema.IMAGE1].shape[:2]
-        seen = _seen_size(size, self.max_side)
+        seen = size_within(size, self.max_side)
         if self.protocol:
             seen = tuple(-(-side // _MULTIPLE) * _MULTIPLE for side in seen)
         crop = seen if min(seen) < SMALLEST else None
@@ -177,13 +177,6 @@ def _infer(network, inputs, backward, protocol=None, crop=None):
         result[schema.OCCLUSION] = fb_occlusion(flow, back)
         result[schema.OCCLUSION_BACKWARD] = fb_occlusion(back, flow)
     return result
-
-
-def _seen_size(size, max_side):
-    longest = max(size)
-    if max_side is None or longest <= max_side:
-        return size
-    return tuple(max(1, round(side * max_side / longest)) for side in size)
 
 
 def _resized(image, size, protocol):

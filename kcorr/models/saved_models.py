@@ -9,6 +9,7 @@ from keras import ops
 _ENDPOINT = "serving_float"
 _ENDPOINT_OF_THREE = "three_frames"
 _OBJECT_ENDPOINTS = {"landmarks": "landmarks", "label": "labels"}  # and what they give
+_MATCH_ENDPOINT = "match"
 
 
 def load_saved_model(directory, expected):
@@ -20,8 +21,8 @@ def load_saved_model(directory, expected):
         expected: what a message says that was expected.
 
     Returns:
-        A `SavedObjectNetwork` where the model card beside the SavedModel names one of its
-        signatures, else a `SavedModelNetwork`.
+        A `SavedObjectNetwork` or a `SavedMatchNetwork` where the model card beside the SavedModel
+        names one of its signatures, else a `SavedModelNetwork`.
 
     Raises:
         ValueError: the folder holds no SavedModel, or not one with kcorr's signatures.
@@ -29,7 +30,10 @@ def load_saved_model(directory, expected):
     directory = Path(directory)
     path = _newest_version(directory, expected)
     card = _card(path)
-    kind = SavedObjectNetwork if _object_endpoint(card) else SavedModelNetwork
+    if _MATCH_ENDPOINT in _signatures(card):
+        kind = SavedMatchNetwork
+    else:
+        kind = SavedObjectNetwork if _object_endpoint(card) else SavedModelNetwork
     endpoint = kind.endpoint_of(card)
     try:
         layer = keras.layers.TFSMLayer(str(path), call_endpoint=endpoint)
@@ -102,10 +106,7 @@ class SavedObjectNetwork:
     def __init__(self, name, path, card, layer):
         self.name, self.path, self._layer = name, path, layer
         self.gives = _OBJECT_ENDPOINTS[self.endpoint_of(card)]
-        try:
-            self.picture_size = card["network"]["config"].get("picture_size")
-        except (KeyError, TypeError, AttributeError):
-            self.picture_size = None
+        self.picture_size = _configured(card, "picture_size")
 
     @staticmethod
     def endpoint_of(card):
@@ -114,6 +115,36 @@ class SavedObjectNetwork:
 
     def __call__(self, inputs, training=False):
         return dict(self._layer(_of_8_bits(ops.cast(inputs["image"], "float32"))))
+
+
+class SavedMatchNetwork:
+    """A SavedModel of deep matching, called like such a network.
+
+    Attributes:
+        gives: "matches".
+        smallest: least height and width of the images.
+
+    Call: `net({"image1": [b, h, w, 3], "image2": [b, h, w, 3]})`, RGB in [0, 1], which is rounded
+        to 8 bits -> dict with "points1", "points2" [b, n, 2], "confidence" and "reciprocal"
+        [b, n, 1], see `kcorr.models.DeepMatching`.
+    """
+
+    gives = "matches"
+
+    def __init__(self, name, path, card, layer):
+        self.name, self.path, self._layer = name, path, layer
+        self.smallest = max(16, _configured(card, "spacing") or 0)
+
+    @staticmethod
+    def endpoint_of(card):
+        """The signature that is called."""
+        return _MATCH_ENDPOINT
+
+    def __call__(self, inputs, training=False):
+        first, second = (
+            _of_8_bits(ops.cast(inputs[key], "float32")) for key in ("image1", "image2")
+        )
+        return dict(self._layer(first, image2=second))
 
 
 def first_line(error):
@@ -133,6 +164,14 @@ def _card(path):
     except (OSError, ValueError):
         return {}
     return card if isinstance(card, dict) else {}
+
+
+def _configured(card, key):
+    """What the network that was exported had as this argument; None where the card is silent."""
+    try:
+        return card["network"]["config"].get(key)
+    except (KeyError, TypeError, AttributeError):
+        return None
 
 
 def _signatures(card):

@@ -5,6 +5,8 @@ plain branch is written in keras.ops (or in the backend's own scatter), so that 
 runs under `KERAS_BACKEND=jax` too.
 """
 
+import contextlib
+import contextvars
 import math
 
 import keras
@@ -20,6 +22,7 @@ else:
         f"kcorr runs on the Keras backends 'tensorflow' and 'jax', not on "
         f"{keras.backend.backend()!r}: set the environment variable KERAS_BACKEND"
     )
+_forward = contextvars.ContextVar("forward_only", default=False)
 
 
 def resize_bilinear(image, size, align_corners):
@@ -122,9 +125,24 @@ def custom_gradient(function):
     The same contract on both backends; `keras.ops.custom_gradient` differs between them in how it
     passes the upstream gradient.
     """
-    if TENSORFLOW:
-        return tf.custom_gradient(function)
-    return jax.custom_gradient(function)
+    if not TENSORFLOW:
+        return jax.custom_gradient(function)
+    if _forward.get():
+        return lambda *tensors: function(*tensors)[0]
+    return tf.custom_gradient(function)
+
+
+@contextlib.contextmanager
+def forward_only():
+    """For graphs that nobody trains: in this block `custom_gradient` leaves pullbacks out.
+
+    A SavedModel would hold all of them, though nothing there asks for one.
+    """
+    token = _forward.set(True)
+    try:
+        yield
+    finally:
+        _forward.reset(token)
 
 
 def scan(step, carry, rows, shapes):

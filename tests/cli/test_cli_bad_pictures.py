@@ -8,15 +8,17 @@ import pytest
 from kcorr.io import write_image
 
 COMMANDS = {"two": ("flow", 2), "three": ("flow", 3), "stereo": ("stereo", 2)}
-POSITIONS = [(name, i) for name, (_, count) in COMMANDS.items() for i in range(count)]
+# `match` has files of its own as output, and does not take every size.
+ALL = {**COMMANDS, "match": ("match", 2)}
+POSITIONS = [(name, i) for name, (_, count) in ALL.items() for i in range(count)]
 
 
 @pytest.fixture
 def inputs(tmp_path, texture):
-    """Function of a name of `COMMANDS`: as many pictures of 64x48 as the command takes."""
+    """Function of a name of `ALL`: as many pictures of 64x48 as the command takes."""
 
     def make(name, height=48, width=64):
-        paths = [tmp_path / f"{letter}.png" for letter in "abc"[: COMMANDS[name][1]]]
+        paths = [tmp_path / f"{letter}.png" for letter in "abc"[: ALL[name][1]]]
         for seed, path in enumerate(paths):
             write_image(path, texture(seed, height, width))
         return paths
@@ -26,10 +28,10 @@ def inputs(tmp_path, texture):
 
 @pytest.fixture
 def network(planted):
-    """Function of a name of `COMMANDS`: the planted network, of as many frames as it takes."""
+    """Function of a name of `ALL`: the planted network, of as many frames as it takes."""
 
     def make(name):
-        planted.frames = COMMANDS[name][1]
+        planted.frames = ALL[name][1]
         return planted
 
     return make
@@ -64,7 +66,7 @@ def test_a_picture_that_cannot_be_read(refused, network, inputs, tmp_path, name,
     model, paths = network(name), inputs(name)
     spoil, said = BAD[kind]
     spoil(paths[position])
-    command = COMMANDS[name][0]
+    command = ALL[name][0]
     line = refused(command, *paths, "-o", tmp_path / "out")
     assert line.startswith(f"kcorr {command}: {said.format(path=paths[position])}")
     assert not (tmp_path / "out").exists() and model.seen == []
@@ -74,7 +76,7 @@ def test_a_picture_that_cannot_be_read(refused, network, inputs, tmp_path, name,
 def test_pictures_of_two_sizes(refused, network, inputs, tmp_path, name, position):
     model, paths = network(name), inputs(name)
     write_image(paths[position], np.zeros((32, 64, 3), np.uint8))
-    line = refused(COMMANDS[name][0], *paths, "-o", tmp_path / "out")
+    line = refused(ALL[name][0], *paths, "-o", tmp_path / "out")
     # The first one says what is expected.
     wrong, sizes = (paths[position], ("64x32", "64x48"))
     if position == 0:
@@ -139,13 +141,13 @@ def test_an_output_folder_that_cannot_be(refused, network, inputs, tmp_path, mon
 
 
 @pytest.mark.parametrize("model", ["none.keras", "broken.keras", "broken.weights.h5", "no_such"])
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_bad_model(refused, inputs, tmp_path, name, model):
     if model.startswith("broken"):
         (tmp_path / model).write_bytes(b"PK\x03\x04 but not a model")
     given = model if model == "no_such" else tmp_path / model
-    line = refused(COMMANDS[name][0], *inputs(name), "-o", tmp_path / "out", "--model", given)
-    assert line.startswith(f"kcorr {COMMANDS[name][0]}: ") and model in line
+    line = refused(ALL[name][0], *inputs(name), "-o", tmp_path / "out", "--model", given)
+    assert line.startswith(f"kcorr {ALL[name][0]}: ") and model in line
     assert not (tmp_path / "out").exists()
 
 

@@ -7,8 +7,8 @@ import time
 import pytest
 
 COMMANDS = (
-    "flow", "stereo", "landmarks", "match-points", "evaluate", "convert", "import-checkpoint",
-    "export",
+    "flow", "stereo", "match", "landmarks", "match-points", "evaluate", "convert",
+    "import-checkpoint", "export",
 )  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def test_version(kcorr):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "kcorr: no command; expected one of flow, stereo, landmarks"),
+        ([], "kcorr: no command; expected one of flow, stereo, match, landmarks"),
         (["draw"], "kcorr: argument COMMAND: invalid choice: 'draw'"),
         (["flow"], "kcorr flow: the following arguments are required: INPUT"),
         (["flow", "a", "--format", "gif"], "kcorr flow: argument --format: invalid choice: 'gif'"),
