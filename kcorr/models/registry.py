@@ -64,11 +64,7 @@ _KINDS = {
 
 
 def gives_of(network):
-<<<<<<< HEAD
     """What it gives: "flow", "landmarks", "labels" or "matches"; None if it is not of kcorr."""
-=======
-    """What a network gives: "flow", "landmarks", "labels", "matches"; None if it is not kcorr's."""
->>>>>>> dm1
     if hasattr(network, "gives"):
         return network.gives
     call = getattr(network, "call", None)
