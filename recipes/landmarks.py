@@ -22,6 +22,14 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_float("diversity", 500.0, "weight of the maps' overlap", lower_bound=0.0)
 flags.DEFINE_integer("window", 3, "cells of a block in which maps overlap", lower_bound=1)
+flags.DEFINE_integer(
+    "margin",
+    14,
+    "pixels of mirror image around a picture, or landmarks learn to stay at its border",
+)
+flags.register_validator(
+    "margin", lambda n: n in range(0, 16, 2), "--margin takes even numbers from 0 to 14"
+)
 flags.DEFINE_float("decay", 5e-4, "weight of the kernels' squares", lower_bound=0.0)
 
 
@@ -34,7 +42,7 @@ def train(shown, workdir):
     """A network learns the landmarks of `shown`, an `Objects`."""
     from kcorr.objectives import LandmarkObjective
 
-    network = objects.make_network(landmarks=FLAGS.landmarks)
+    network = objects.make_network(landmarks=FLAGS.landmarks, margin=FLAGS.margin)
     objective = LandmarkObjective(
         network,
         alignment=FLAGS.alignment,

@@ -21,6 +21,10 @@ class LandmarkNet(TrunkNetwork):
         kernels, widths, dilations, slope, normalised, initializer: of the trunk
             (`kcorr.models.trunk.Trunk`). The sizes of the kernels are those of the same trunk in
             the next paper; "Gaussian" initial weights of a deviation that is not given.
+        margin: even number of pixels, up to 14, by which the picture is continued by its mirror
+            image before the convolutions see it; maps are of the picture itself. 0 as published:
+            zeros around a picture tell where its border is, and landmarks that learn to stay there
+            follow no warp. 14 is half of what a cell sees.
         picture_size: shorter side in pixels of the pictures that it learned from; not used by the
             call; `kcorr.models.predict_landmarks` and the like scale pictures to it.
 
@@ -50,6 +54,7 @@ class LandmarkNet(TrunkNetwork):
         slope=0.0,
         normalised=True,
         initializer="glorot_normal",
+        margin=0,
         picture_size=None,
         name="landmarks",
         **kwargs,
@@ -64,12 +69,13 @@ class LandmarkNet(TrunkNetwork):
             "normalised": normalised,
             "initializer": initializer,
         }
-        super().__init__(landmarks, trunk, picture_size, name=name, **kwargs)
+        super().__init__(landmarks, trunk, picture_size, margin, name=name, **kwargs)
         self.head_norm = batch_normalisation("head_norm", "float32") if last_activation else None
         self.landmarks = landmarks
         self.config = {
             "landmarks": landmarks,
             "last_activation": last_activation,
+            "margin": margin,
             "picture_size": picture_size,
             **self.trunk.config,
         }

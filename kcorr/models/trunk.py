@@ -42,6 +42,12 @@ def check_picture_size(size):
         raise ValueError(f"picture_size must be None or a whole number from 16, got {size!r}")
 
 
+def check_margin(margin):
+    """Raises ValueError for what is no even number of pixels below 16."""
+    if int(margin) != margin or margin % 2 or not 0 <= margin < 16:
+        raise ValueError(f"margin must be an even number of pixels from 0 to 14, got {margin!r}")
+
+
 @keras.saving.register_keras_serializable(package="kcorr")
 class Trunk(keras.layers.Layer):
     """Convolutions, each with batch normalisation and LeakyReLU; after the first a 2x2 max-pool.
@@ -135,16 +141,17 @@ class TrunkNetwork(keras.Model):
     Args:
         outputs: channels of the head.
         trunk: arguments of the `Trunk`, all of them.
-        picture_size: see `kcorr.models.LandmarkNet`.
+        picture_size, margin: see `kcorr.models.LandmarkNet`.
         **kwargs: of `keras.Model`.
     """
 
     stride = 2
 
-    def __init__(self, outputs, trunk, picture_size=None, **kwargs):
+    def __init__(self, outputs, trunk, picture_size=None, margin=0, **kwargs):
         super().__init__(**kwargs)
         check_picture_size(picture_size)
-        self.picture_size = picture_size
+        check_margin(margin)
+        self.picture_size, self.margin = picture_size, margin
         self.trunk = Trunk(**trunk, dtype=self.dtype_policy, name="trunk")
         # Inner products of labels and logits reach hundreds: exact whatever the rest computes in.
         self.head = convolution(
@@ -161,8 +168,13 @@ class TrunkNetwork(keras.Model):
         """The head's output [b, h // 2, w // 2, outputs] for {"image": [b, h, w, 3]}."""
         images = ops.convert_to_tensor(inputs["image"])
         check_images(images)
-        features = self.trunk(standardised(images, self.compute_dtype), training=training)
-        return self.head(features)
+        images = standardised(images, self.compute_dtype)
+        if not self.margin:
+            return self.head(self.trunk(images, training=training))
+        around = [[0, 0], [self.margin] * 2, [self.margin] * 2, [0, 0]]
+        features = self.trunk(ops.pad(images, around, mode="reflect"), training=training)
+        cells = self.margin // self.stride
+        return self.head(features[:, cells:-cells, cells:-cells])
 
     def get_config(self):
         return {**super().get_config(), **self.config}

@@ -262,6 +262,7 @@ WRONG = [
     ("deep_matching", ["--rows=dog"], "dog"),
     ("deep_matching", ["--rows="], "--rows must name at least one row"),
     ("deep_matching", ["--radius=7"], "--radius must be even"),
+    ("landmarks", ["--margin=15"], "--margin takes even numbers from 0 to 14"),
     ("evaluate_landmarks", [], "--model must name at least one network"),
     ("evaluate_landmarks", ["--model=a", "--smoke"], "or give --smoke alone"),
     ("object_results", ["--rows=cube"], "--rows takes arm, arm_log"),
