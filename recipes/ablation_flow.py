@@ -46,9 +46,8 @@ COLUMNS = (
     ("fl_noc", "noc"),
 )
 TRAIN_SEED = 301
-# At least three blobs, and half of the layers fast: much is hidden. The frames differ little in
-# brightness, which stage A compares.
-SCENES = {"layers": (1, 3), "fast_share": 0.8, "photometric": 0.2, "noise_share": 0.0}
+# The frames differ little in brightness, which stage A compares.
+SCENES = {"photometric": 0.2, "noise_share": 0.0}
 
 students.define_flags()
 students.define_noise_flags()
@@ -57,6 +56,15 @@ flags.DEFINE_integer("ensemble", 2, "students that teach the last row", lower_bo
 flags.DEFINE_integer("train_scenes", 2000, "generated pairs to learn from", lower_bound=2)
 flags.DEFINE_integer("test_scenes", 100, "generated pairs to measure", lower_bound=1)
 flags.DEFINE_float("max_motion", 32.0, "largest motion in pixels", lower_bound=1.0)
+flags.DEFINE_list("layers", ["3", "8"], "fewest and most blobs of a scene; three hide much")
+flags.DEFINE_float(
+    "fast_share", 0.5, "share of layers that move fast", lower_bound=0, upper_bound=1
+)
+flags.register_validator(
+    "layers",
+    lambda n: len(n) == 2 and all(one.isdigit() for one in n) and 0 <= int(n[0]) <= int(n[1]),
+    "--layers takes two numbers such as 3,8",
+)
 FLAGS.set_default("init", None)
 FLAGS.set_default("brightness_steps", 2000)
 FLAGS.set_default("smoothness", 2.0)
@@ -112,7 +120,8 @@ def scenes(split, length, seed):
 
     textures = [read_image(path) for path in demo_images(split)]
     size = common.training_size()
-    return Scenes(textures, size, length, seed, max_motion=FLAGS.max_motion, **SCENES)
+    options = {"layers": tuple(map(int, FLAGS.layers)), "fast_share": FLAGS.fast_share, **SCENES}
+    return Scenes(textures, size, length, seed, max_motion=FLAGS.max_motion, **options)
 
 
 class Training:

@@ -259,6 +259,7 @@ WRONG = [
     ("object_frame", ["--symmetry=rotation1"], "--symmetry takes none, bilateral, rotationN"),
     ("object_frame", ["--symmetry=rotation3", "--dim=2"], "needs --dim=3 or more"),
     ("object_frame", ["--exchange=1", "--batch_size=1"], "it must be below --batch_size"),
+    ("ablation_flow", ["--layers=8,3"], "--layers takes two numbers such as 3,8"),
     ("deep_matching", ["--rows=dog"], "dog"),
     ("deep_matching", ["--rows="], "--rows must name at least one row"),
     ("deep_matching", ["--radius=7"], "--radius must be even"),
