@@ -37,6 +37,7 @@ VARIANTS = {
 SMALLEST = 16  # pixels of a side: below them descriptors see nothing but borders
 # Scores held at a time when matches are read off: 16 MiB of float32.
 _HELD = 2**22
+_FEWEST = 4  # rows of points in a strip: each has products and calls of its own
 
 
 @keras.saving.register_keras_serializable(package="kcorr")
@@ -254,7 +255,8 @@ class DeepMatching(keras.Model):
         """[(first, last)] rows of points at a time; (0, None) for all."""
         if not all(isinstance(n, int) for n in (batch, rows, columns)):
             return [(0, None)]
-        each = max(1, _HELD // (batch * columns * (2 * self.radius + 1) ** 2))
+        each = _HELD // (batch * columns * (2 * self.radius + 1) ** 2)
+        each = max(_FEWEST, each)
         if each >= rows:
             return [(0, None)]
         return [(first, min(first + each, rows)) for first in range(0, rows, each)]

@@ -65,6 +65,7 @@ def test_strips_and_scores_say_the_same_as_the_whole(pair, monkeypatch):
     assert scores.shape == (1, 9, 9, 8, 10)
     np.testing.assert_array_equal(scores.max((1, 2)).ravel(), whole["confidence"].ravel())
     monkeypatch.setattr(module, "_HELD", 9 * 9 * 10 * 3)  # three rows of points at a time
+    monkeypatch.setattr(module, "_FEWEST", 1)
     strips = numpy_of(net(pair))
     for key, value in whole.items():
         np.testing.assert_array_equal(strips[key], value, err_msg=key)
