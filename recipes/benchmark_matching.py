@@ -62,7 +62,7 @@ def rows(threads, smoke):
         )
         memory.append(
             {
-                "case": f"{case}, memory of the process",
+                "case": f"{case}, memory",
                 "form": f"{form} (limit {limit} MB)",
                 "megabytes": round(megabytes, 3),
                 "times_less": round(limit / megabytes, 2),

@@ -193,11 +193,11 @@ def test_a_standardising_network_stays_one(smoke_run):
 def test_benchmark_measures_every_section_and_writes_it_as_json(smoke_run):
     done, workdir = smoke_run("benchmark")
     results = json.loads((workdir / "benchmark.json").read_text())
-    timed = ["correlation", "warp", "census", "expected_distance"]
+    timed = ["correlation", "warp", "census", "expected_distance", "matching"]
     assert list(results["sections"]) == [*timed, "networks", "training", "pipeline"]
     rows = [row for section in results["sections"].values() for row in section]
     values = [row.get("milliseconds", row.get("megabytes")) for row in rows]
-    assert sum("megabytes" in row for row in rows) == 2 and min(values) > 0
+    assert sum("megabytes" in row for row in rows) == 4 and min(values) > 0
     metrics = json.loads((workdir / "metrics.json").read_text())
     assert [metrics[row["case"]][row["form"]] for row in rows] == values
     assert all(row["case"] in done.stdout for row in rows)
