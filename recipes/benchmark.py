@@ -23,8 +23,6 @@ metrics.json ({case: {form: median milliseconds, or megabytes}}).
 import json
 import os
 import platform
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -32,6 +30,7 @@ from pathlib import Path
 from absl import flags
 
 from recipes import benchmark_matching, common, frames
+from recipes.benchmark_memory import printed_by
 
 FLAGS = flags.FLAGS
 SECTIONS = (
@@ -136,12 +135,8 @@ def measure_memory(title):
     found = {}
     for forms in [tuple(DISTANCE_FORMS)] if FLAGS.smoke else [(form,) for form in DISTANCE_FORMS]:
         call = f"main({forms!r}, {FLAGS.threads}, {FLAGS.smoke})"
-        program = f"from recipes.benchmark_memory import main; {call}"
-        command = [sys.executable, "-c", program]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"memory of {', '.join(forms)}: {done.stderr.strip()}")
-        found |= zip(forms, map(float, done.stdout.split()), strict=True)
+        numbers = printed_by("recipes.benchmark_memory", call, f"memory of {', '.join(forms)}")
+        found |= zip(forms, numbers, strict=True)
     first, *_ = found.values()
     return [
         {

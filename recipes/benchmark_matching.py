@@ -5,9 +5,9 @@
 Memory is the highest resident set of the whole process, TensorFlow and start-up included.
 """
 
-import subprocess
-import sys
 import time
+
+from recipes.benchmark_memory import kilobytes, printed_by
 
 # {form: (arguments of the network, megabytes that it may take)}
 FORMS = {
@@ -25,7 +25,6 @@ def main(form, threads=2, smoke=False):
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     from kcorr.models import DeepMatching
-    from recipes.benchmark_memory import kilobytes
 
     size, radius = (SMOKE_SIZE, SMOKE_RADIUS) if smoke else (SIZE, RADIUS)
     network = DeepMatching(**FORMS[form][0], radius=radius)
@@ -46,11 +45,9 @@ def rows(threads, smoke):
     times, memory = [], []
     for form, (_, limit) in FORMS.items():
         call = f"main({form!r}, {threads}, {smoke})"
-        program = f"from recipes.benchmark_matching import main; {call}"
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"deep matching, {form}: {done.stderr.strip()}")
-        milliseconds, megabytes = map(float, done.stdout.split())
+        milliseconds, megabytes = printed_by(
+            "recipes.benchmark_matching", call, f"deep matching, {form}"
+        )
         times.append(
             {
                 "case": case,

@@ -9,6 +9,8 @@ the form runs, less its value before, with all inputs there and everything start
 ones.
 """
 
+import subprocess
+import sys
 from pathlib import Path
 
 STATUS = Path("/proc/self/status")
@@ -44,3 +46,16 @@ def kilobytes(name):
     """A number of this process' status."""
     (line,) = [line for line in STATUS.read_text().splitlines() if line.startswith(name)]
     return int(line.split()[1])
+
+
+def printed_by(module, call, what):
+    """The numbers that a call of a function of `module` prints, in a process of its own.
+
+    Raises:
+        RuntimeError: it failed; the message begins with `what`.
+    """
+    program = f"from {module} import main; {call}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{what}: {done.stderr.strip()}")
+    return list(map(float, done.stdout.split()))

@@ -1,5 +1,7 @@
 """What recipes share that learn from generated scenes, whose motion is known."""
 
+import functools
+
 from absl import flags
 
 from recipes import common
@@ -29,8 +31,12 @@ def define_flags(max_motion):
     )
 
 
+@functools.cache
 def load_textures():
-    """Pictures of --textures, or the demo wheels' training pictures and every third video frame."""
+    """Pictures of --textures, or the demo wheels' training pictures and every third video frame.
+
+    They are decoded once, however many networks a recipe trains.
+    """
     from kcorr.datasets import FrameFolder, VideoFrames, demo_images, demo_videos
     from kcorr.io import read_image
 

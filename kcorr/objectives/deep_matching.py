@@ -3,9 +3,9 @@
 from keras import ops
 
 from kcorr import schema
-from kcorr.losses import structured_hinge
+from kcorr.losses import endpoint_error, structured_hinge
 from kcorr.objectives.objective import Objective
-from kcorr.ops import sample_points
+from kcorr.ops import masked_mean, sample_points
 
 # Of the evaluation: distances in pixels up to which a match is right.
 THRESHOLDS = (2, 5, 10)
@@ -53,18 +53,14 @@ class DeepMatchingObjective(Objective):
         height, width = ops.shape(batch[schema.IMAGE1])[1:3]
         pixels = self.network.spacing * self.network.step
         flow, counts = self.at_points(batch, height // pixels, width // pixels)
-        flow = ops.reshape(flow, [ops.shape(flow)[0], -1, 2])
-        counts = ops.reshape(counts, [ops.shape(flow)[0], -1])
         found = output[schema.POINTS2] - output[schema.POINTS1]
-        total = ops.sum(counts, axis=1) + 1e-6
-
-        def mean(values):
-            return ops.sum(ops.where(counts > 0, values, 0.0), axis=1) / total
-
-        error = ops.sqrt(ops.sum(ops.square(found - flow), axis=-1))
-        zero = ops.sqrt(ops.sum(ops.square(flow), axis=-1))
-        right = {f"right_{t}": mean(ops.cast(error <= t, "float32")) for t in THRESHOLDS}
-        return {"epe": mean(error), "epe_zero": mean(zero), **right}
+        found = ops.reshape(found, ops.shape(flow))
+        error = ops.sqrt(ops.sum(ops.square(found - flow), axis=-1, keepdims=True))
+        right = {
+            f"right_{t}": masked_mean(ops.cast(error <= t, "float32"), counts) for t in THRESHOLDS
+        }
+        zero = endpoint_error(ops.zeros_like(flow), flow, counts)
+        return {"epe": endpoint_error(found, flow, counts), "epe_zero": zero, **right}
 
     def at_points(self, batch, rows, columns):
         """Flow [b, i, j, 2] of the pixels next to the points, and what counts [b, i, j, 1]."""

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
-from _serving_protos import PredictionLog
+from _warmup import asked_and_answered
 
 from kcorr import metrics
 from kcorr.cli.__main__ import main
@@ -85,16 +85,7 @@ def test_the_card_and_the_warm_up_fit_the_signatures(made, kind):
     assert "32 pixels (picture_size)" in card["sizes"] and "flow" not in card["coordinates"]
     assert type(network)(**card["network"]["config"]).config == network.config
     asked = []
-    path = version / "assets.extra" / "tf_serving_warmup_requests"
-    for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-        request = PredictionLog.FromString(record).predict_log.request
-        inputs = {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
-        name = request.model_spec.signature_name
-        described = card["signatures"][name]
-        assert {k: x.dtype.name for k, x in inputs.items()} == {
-            k: entry["dtype"] for k, entry in described["inputs"].items()
-        }
-        answer = served.signatures[name](**{key: tf.constant(x) for key, x in inputs.items()})
+    for name, described, answer in asked_and_answered(version, card, served):
         for key, value in answer.items():
             assert np.isfinite(value).all() and described["outputs"][key]["dtype"] == "float32"
             assert len(described["outputs"][key]["shape"].split()) == len(value.shape)
