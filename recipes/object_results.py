@@ -22,7 +22,10 @@ FLAGS = flags.FLAGS
 # {row: (what it is, recipe, flags)}
 FRAMES = "object_frame"
 # By small turns a label can tell where it is in the picture, and need not know where on the ball.
-SPHERE = {"data": "sphere", "stride": 4, "sequences": 100, "steps": 3000}
+# Its spots are of two colours: none of them tells by itself where on the ball it is.
+SPHERE = {
+    "data": "sphere", "stride": 4, "sequences": 100, "steps": 3000, "palette": 2, "side": 90,
+}  # fmt: skip
 # Marks of its own mislead from one person to another, which is what vector exchange is to repair.
 PEOPLE = {"data": "faces", "marks": 14}
 DIMENSIONS = (16, 32, 64)
@@ -103,8 +106,7 @@ def main():
         folder = learn(row, workdir)
         measuring = {"model": folder / "network.keras", "workdir": folder / "measured"}
         measuring |= {"data": options["data"], "seed": FLAGS.seed}
-        if "marks" in options:
-            measuring["marks"] = options["marks"]
+        measuring |= {key: options[key] for key in ("marks", "palette") if key in options}
         if options.get("symmetry") == "bilateral":
             measuring["symmetric"] = True
         run("evaluate_landmarks", measuring)

@@ -1,11 +1,14 @@
 """A textured ball that rotates out of the picture's plane."""
 
+import itertools
+
 import numpy as np
 
 from kcorr.datasets._placed import BACKGROUND, PlacedFrame
 from kcorr.datasets.generated_objects import GeneratedObjects
 
 _BACKGROUND = (38, 42, 50)
+_EQUAL_SHARPNESS = 60.0  # half as bright 8.7 degrees from the middle
 
 
 class RotatingSphere(GeneratedObjects):
@@ -21,6 +24,9 @@ class RotatingSphere(GeneratedObjects):
             spins about its own axis, which stays within so many degrees of upright.
         points: number of key points.
         blobs: number of coloured spots.
+        palette: None gives each spot a colour and a size of its own. A number: they are of one
+            size, of so many colours and about evenly spread, so that no spot by itself tells where
+            on the ball it is.
         instances: True gives each sequence a texture of its own.
         size, sequences, frames, stride, seed, object_seed, across, photometric: see
             `GeneratedObjects`.
@@ -41,6 +47,7 @@ class RotatingSphere(GeneratedObjects):
         tilt=None,
         points=24,
         blobs=30,
+        palette=None,
         instances=False,
         **options,
     ):
@@ -50,16 +57,19 @@ class RotatingSphere(GeneratedObjects):
                 f"sphere: turn and blobs must be at least 0 and points at least 1, got {turn}, "
                 f"{blobs} and {points}"
             )
+        if palette is not None and not 1 <= palette <= 8:
+            raise ValueError(f"sphere: palette must be None or within 1..8, got {palette}")
         if tilt is not None and not 0 <= tilt <= 90:
             raise ValueError(f"sphere: tilt must be None or within 0..90 degrees, got {tilt}")
-        self.turn, self.tilt, self.blobs, self.instances = turn, tilt, blobs, instances
+        self.turn, self.tilt, self.blobs, self.palette = turn, tilt, blobs, palette
+        self.instances = instances
         self.point_names = tuple(f"point_{k}" for k in range(points))
         self._points = _spread(points)
 
     def _draw(self, sequence):
         looks, moves = self._looks_rng(sequence), self._rng(1, sequence)
         rotations = self._rotations(moves) if self.tilt is None else self._spins(moves)
-        return _Texture(looks, self.blobs), rotations
+        return _Texture(looks, self.blobs, self.palette), rotations
 
     def _frame(self, drawn, time):
         texture, rotations = drawn
@@ -131,11 +141,16 @@ class _SphereFrame(PlacedFrame):
 class _Texture:
     """Spots with von Mises profiles on two halves of different tints."""
 
-    def __init__(self, rng, blobs):
-        self._middles = rng.normal(size=(blobs, 3))
-        self._middles /= np.linalg.norm(self._middles, axis=-1, keepdims=True)
+    def __init__(self, rng, blobs, palette=None):
+        self._middles = _unit(rng.normal(size=(blobs, 3)))
         self._sharpness = np.exp(rng.uniform(np.log(12), np.log(80), blobs))
         self._colours = rng.uniform(-130, 130, (blobs, 3))
+        if palette is not None:
+            self._middles = _unit(_spread(blobs) + 0.15 * self._middles)
+            self._sharpness[:] = _EQUAL_SHARPNESS
+            # Corners of the cube: far from each other, and from no colour at all.
+            corners = rng.permutation(list(itertools.product([-110.0, 110.0], repeat=3)))
+            self._colours = corners[rng.integers(palette, size=blobs)]
         self._tint = np.array([45.0, 0.0, -45.0])
 
     def __call__(self, places):
@@ -151,6 +166,10 @@ def _spread(count):
     z, turn = 1 - 2 * k / count, np.pi * (1 + 5**0.5) * k
     ring = np.sqrt(1 - z**2)
     return np.stack([ring * np.cos(turn), ring * np.sin(turn), z], axis=-1)
+
+
+def _unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
 def _turn(vector):

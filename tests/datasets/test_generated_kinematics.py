@@ -180,6 +180,17 @@ def test_the_sphere_is_a_rigid_rotation_seen_orthographically():
     assert (record["coordinates1"].reshape(-1, 3)[~ball] == 0).all()
 
 
+def test_spots_of_a_palette_share_its_colours_and_lie_apart():
+    source = RotatingSphere(sequences=2, frames=2, seed=1, palette=2, blobs=30)
+    texture = source._object(0)[0]
+    assert len(np.unique(texture._colours, axis=0)) == 2
+    assert len(np.unique(texture._sharpness)) == 1
+    cosines = texture._middles @ texture._middles.T - 2 * np.eye(30)
+    # 30 points spread at best are about 38 degrees apart; spots are half as bright at 8.7.
+    assert np.rad2deg(np.arccos(cosines.max())) > 18
+    assert len(np.unique(RotatingSphere(seed=1)._object(0)[0]._colours, axis=0)) == 30
+
+
 @pytest.mark.parametrize("amount", [0, 1, 1.5])
 def test_a_face_and_its_template_are_inverse_maps_of_each_other(amount):
     source = DeformableFaces(sequences=40, frames=8, shape=amount, motion=amount, seed=9)
@@ -226,6 +237,8 @@ def test_people_differ_in_shape_and_each_person_moves():
         (NFoldObject, {"folds": 1}, "folds must be at least 2"),
         (RotatingSphere, {"seed": -1}, "seed must be within"),
         (RotatingSphere, {"points": 0}, "points at least 1"),
+        (RotatingSphere, {"tilt": 100}, "tilt must be None or within 0..90 degrees, got 100"),
+        (RotatingSphere, {"palette": 9}, "palette must be None or within 1..8, got 9"),
         (DeformableFaces, {"looks": 2}, "looks within 0..1"),
         (DeformableFaces, {"sequences": 1, "across": True}, "at least 2 sequences, got 1"),
     ],

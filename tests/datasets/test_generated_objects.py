@@ -21,7 +21,7 @@ MAKE = {
     "three_fold": lambda **o: NFoldObject(texture=40, **o),
     "five_fold": lambda **o: NFoldObject(folds=5, texture=40, **o),
     "sphere": RotatingSphere,
-    "upright_sphere": lambda **o: RotatingSphere(tilt=25.0, **o),
+    "upright_sphere": lambda **o: RotatingSphere(tilt=25.0, palette=2, **o),
     "faces": DeformableFaces,
 }
 MIRRORED = ("two_arms", "faces")
