@@ -161,10 +161,13 @@ class Training:
 
     def learn(self, name, network, teachers, folder):
         """`network` learns in place what its row adds. Returns the last logs."""
+        from kcorr import pipelines
+
         if name == "model":
-            return train_on_ensemble(network, teachers, self.source, folder)
+            views = {"colour": pipelines.COLOUR, "geometry": pipelines.GEOMETRY}
+            return distil(network, teachers, self.source, folder, MEASURING, **views)
         if name == "data":
-            return train_on_teacher(network, teachers[0], self.source, folder)
+            return distil(network, teachers, self.source, folder, (*MEASURING, "ensemble"))
         if name == "start" and not FLAGS.brightness_steps:
             return {}  # --init as it is
         ignore = PLAIN
@@ -179,26 +182,19 @@ class Training:
         return flow_unsupervised.train(network, self.source, folder, steps, ignore, **method)
 
 
-def train_on_teacher(student, teacher, source, folder):
-    """Data distillation: what a crop and noise hide from the student. Returns the last logs."""
-    from kcorr.objectives import HallucinatedFlow
+def distil(student, teachers, source, folder, ignore, **views):
+    """The student learns in place, of teachers alone, under a challenge. Returns the last logs.
 
-    weights = {"distillation": FLAGS.distillation}
-    objective = HallucinatedFlow(student, teacher, weights=weights, gamma=FLAGS.gamma)
-    data = students.challenged(source, folder)
-    return students.train(objective, data, source, folder, (*MEASURING, "ensemble"))
-
-
-def train_on_ensemble(student, teachers, source, folder):
-    """Model distillation: the teachers' mean, under all challenges. Returns the last logs."""
-    from kcorr import pipelines
+    As DistillFlow's it believes them wherever their own check does. One that learns only hidden
+    pixels of a teacher, and visible ones by census (`HallucinatedFlow`), loses on the visible ones
+    what smoothness taught the teacher.
+    """
     from kcorr.objectives import ChallengedFlow
 
     weights = {"distillation": FLAGS.distillation}
     objective = ChallengedFlow(student, teachers, weights=weights, gamma=FLAGS.gamma)
-    views = {"colour": pipelines.COLOUR, "geometry": pipelines.GEOMETRY}
     data = students.challenged(source, folder, **views)
-    return students.train(objective, data, source, folder, MEASURING)
+    return students.train(objective, data, source, folder, ignore)
 
 
 def steps_of(name):
