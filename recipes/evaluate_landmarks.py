@@ -6,14 +6,15 @@
     python -m recipes.evaluate_landmarks --smoke --workdir=/tmp/evaluate_landmarks      # seconds
 
 Networks of landmarks: equivariance under warps, regression of annotated points from few and from
-all pictures, beside the mean shape. Networks of labels: matching of the same and of a different
-object, nearest-neighbour localisation, --regress: through 50 virtual points; on objects with a
-symmetry the transfer to the counterpart. Where pictures have no key points, cycles between objects.
+all pictures with warped views of them, beside the mean shape. Networks of labels: matching of the
+same and of a different object, nearest-neighbour localisation, --regress: through 50 virtual points;
+on objects with a symmetry the transfer to the counterpart. Where pictures have no key points, cycles
+between objects.
 """
 
 from absl import flags
 
-from recipes import common, object_protocols, object_tables, objects
+from recipes import common, landmark_protocols, object_protocols, object_tables, objects
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "where metrics.json and pictures go", required=True)
@@ -21,6 +22,7 @@ flags.DEFINE_list("model", [], ".keras files of networks, comma-separated")
 objects.define_data_flags()
 objects.define_crop_flag()
 object_protocols.define_flags()
+landmark_protocols.define_flags()
 flags.DEFINE_bool("symmetric", False, "the networks learned with --symmetry=bilateral")
 flags.DEFINE_integer("seed", 0, "of what is generated to be learned from, the training's")
 flags.DEFINE_bool("smoke", False, "fresh networks on small pictures: seconds")
@@ -66,7 +68,7 @@ def measure(network, shown, workdir, path):
     prefix = "" if len(FLAGS.model) == 1 else f"{protocols.short(path)}_"
     if hasattr(network, "landmarks"):
         pictures = protocols.pictures_of_landmarks(network, shown)
-        found = protocols.measure_landmarks(network, shown)
+        found = landmark_protocols.measure_landmarks(network, shown)
     else:
         pictures = protocols.pictures_of_labels(network, shown, FLAGS.symmetric)
         found = protocols.measure_labels(network, shown, FLAGS.symmetric)

@@ -11,11 +11,11 @@ landmarks must follow the warp. `recipes.evaluate_landmarks` measures, `kcorr la
 
 from absl import flags
 
-from recipes import common, objects
+from recipes import common, object_training
 
 FLAGS = flags.FLAGS
 NETWORKS = ("landmarks",)
-objects.define_training_flags(batch_size=16, networks=NETWORKS)
+object_training.define_training_flags(batch_size=16, networks=NETWORKS)
 flags.DEFINE_integer("landmarks", 10, "how many", lower_bound=1)
 flags.DEFINE_enum(
     "alignment", "probability", ("probability", "coordinate"), "what must follow the warp"
@@ -35,14 +35,14 @@ flags.DEFINE_float("decay", 5e-4, "weight of the kernels' squares", lower_bound=
 
 def main():
     """Trains; writes network.keras and network.weights.h5 into WORKDIR."""
-    objects.run(train)
+    object_training.run(train)
 
 
 def train(shown, workdir):
     """A network learns the landmarks of `shown`, an `Objects`."""
     from kcorr.objectives import LandmarkObjective
 
-    network = objects.make_network(landmarks=FLAGS.landmarks, margin=FLAGS.margin)
+    network = object_training.make_network(landmarks=FLAGS.landmarks, margin=FLAGS.margin)
     objective = LandmarkObjective(
         network,
         alignment=FLAGS.alignment,
@@ -52,8 +52,8 @@ def train(shown, workdir):
         clip_norm=None,
     )
     objective.build()
-    objective.compile(objects.optimizer("landmarks"), jit_compile=FLAGS.jit_compile)
-    objects.fit(objective, shown, workdir, draw, "val_loss")
+    objective.compile(object_training.optimizer("landmarks"), jit_compile=FLAGS.jit_compile)
+    object_training.fit(objective, shown, workdir, draw, "val_loss")
 
 
 def draw(batch, output):

@@ -18,11 +18,11 @@ import re
 
 from absl import flags
 
-from recipes import common, object_symmetry, objects
+from recipes import common, object_symmetry, object_training, objects
 
 FLAGS = flags.FLAGS
 NETWORKS = ("object_frame", "object_frame_simple", "hourglass", "hourglass_small")
-objects.define_training_flags(batch_size=8, networks=NETWORKS)
+object_training.define_training_flags(batch_size=8, networks=NETWORKS)
 flags.DEFINE_integer("dim", 3, "length of a label", lower_bound=2)
 flags.DEFINE_string("symmetry", "none", "none, bilateral, rotationN, or a file group.npy")
 flags.DEFINE_integer("exchange", 0, "other pictures that labels are rebuilt from", lower_bound=0)
@@ -48,7 +48,7 @@ flags.register_multi_flags_validator(
 
 def main():
     """Trains; writes network.keras and network.weights.h5 into WORKDIR."""
-    objects.run(train)
+    object_training.run(train)
 
 
 def train(shown, workdir):
@@ -58,7 +58,7 @@ def train(shown, workdir):
     bilateral = FLAGS.symmetry == "bilateral"
     width = objects.side() - (0 if shown.moving else 2 * objects.crop())
     object_symmetry.check_learnable(FLAGS.symmetry, FLAGS.exchange, len(shown.training), width)
-    network = objects.make_network(dimensions=FLAGS.dim)
+    network = object_training.make_network(dimensions=FLAGS.dim)
     objective = ObjectFrameObjective(
         network,
         loss=FLAGS.loss,
@@ -70,8 +70,8 @@ def train(shown, workdir):
     )
     objective.build()
     recipe = "hourglass" if FLAGS.network.startswith("hourglass") else "smallnet"
-    objective.compile(objects.optimizer(recipe), jit_compile=FLAGS.jit_compile)
-    objects.fit(objective, shown, workdir, draw, "val_match", mirror=bilateral)
+    objective.compile(object_training.optimizer(recipe), jit_compile=FLAGS.jit_compile)
+    object_training.fit(objective, shown, workdir, draw, "val_match", mirror=bilateral)
 
 
 def draw(batch, output):

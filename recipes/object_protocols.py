@@ -9,23 +9,14 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from recipes import common, objects
+from recipes import common, object_views, objects
 
 FLAGS = flags.FLAGS
-SHOTS = (1, 5, 10, 20)
-SEEDS = 3  # draws of the few shots
 CYCLE_STEP = 8  # pixels between the points that go to another picture and back
 
 
 def define_flags():
     """Flags of the protocols."""
-    flags.DEFINE_float(
-        "ridge",
-        100.0,
-        "of the regression from landmarks to points, pixels squared; the papers have none, and "
-        "then as many shots as there are coordinates fit their noise",
-        lower_bound=0.0,
-    )
     flags.DEFINE_bool("regress", False, "labels: also regress points through 50 virtual ones")
 
 
@@ -114,7 +105,7 @@ def matching(network, shown, identity):
 
     if len(shown.test) < 2:
         return {}
-    views = joined(objects.views_of(shown.test, 2 * min(16, len(shown.test) // 2)))
+    views = joined(object_views.views_of(shown.test, 2 * min(16, len(shown.test) // 2)))
     if "points1" not in views:
         return {}
     count = len(views["points1"])
@@ -234,56 +225,6 @@ def cycles(labels, images, identity):
     }
 
 
-# === Landmarks ===
-
-
-def measure_landmarks(network, shown):
-    """What a network of landmarks does on the test pictures."""
-    found = {}
-    for kind in ("evaluation", "training"):
-        found[f"equivariance px, {kind} warps"] = equivariance(network, shown.test, kind)
-    if shown.annotated is not None:
-        found |= regression(network, shown)
-    return found
-
-
-def equivariance(network, pictures, kind):
-    """Mean distance of landmarks of one view, warped, from those of the other."""
-    from kcorr.metrics import equivariance_errors
-    from kcorr.metrics.points import mean_of
-
-    views = joined(objects.views_of(pictures, kind=kind))
-    points = [output_of(network, views[f"image{k}"], "points") for k in (1, 2)]
-    return mean_of(equivariance_errors(*points, views["grid"], views["valid"]))
-
-
-def regression(network, shown):
-    """Annotated points as linear functions of the landmarks, learned from few and from all."""
-    from kcorr.metrics import LandmarkRegression, few_shot, mean_shape, point_errors
-
-    images, points, visible = stacked(shown.annotated, "image1", "points1", "visible")
-    test_images, test_points, test_visible = stacked(shown.test, "image1", "points1", "visible")
-    landmarks, unseen = (output_of(network, x, "points") for x in (images, test_images))
-    centre = [(objects.side() - 1) / 2] * 2
-
-    def error_of(picks, alpha):
-        known = visible[picks][..., 0].any(axis=0)
-        fit = LandmarkRegression(alpha, centre=centre)
-        fit.fit(landmarks[picks], points[picks][:, known], visible[picks][:, known])
-        errors = point_errors(fit.predict(unseen), test_points[:, known], test_visible[:, known])
-        return per_cent(errors, shown, test_points)
-
-    mean = np.broadcast_to(mean_shape(points, visible), test_points.shape)
-    found = {
-        "mean shape %": per_cent(point_errors(mean, test_points, test_visible), shown, test_points)
-    }
-    for shots in (count for count in SHOTS if count < len(images)):
-        picks = [few_shot(len(images), shots, seed) for seed in range(SEEDS)]
-        found[f"{shots} shots %"] = float(np.mean([error_of(p, FLAGS.ridge) for p in picks]))
-    found["all shots %"] = error_of(np.arange(len(images)), FLAGS.ridge)
-    return found
-
-
 # === Pictures ===
 
 
@@ -330,7 +271,7 @@ def pictures_of_landmarks(network, shown, count=6):
 
     (images,) = stacked(shown.test, "image1")
     picks = np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)
-    views = joined(objects.views_of(shown.test, kind="training", limit=count))
+    views = joined(object_views.views_of(shown.test, kind="training", limit=count))
     found = {}
     for name, shots in (("objects", images[picks]), ("warps", views["image1"][:count])):
         points = output_of(network, shots, "points")

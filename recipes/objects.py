@@ -1,4 +1,4 @@
-"""What the recipes of object structure share: pictures of one kind of object, and views of them."""
+"""What the recipes of object structure share: pictures of one kind of object."""
 
 import dataclasses
 import functools
@@ -11,20 +11,11 @@ FLAGS = flags.FLAGS
 GENERATED = ("faces", "arm", "two_arms", "sphere", "n_fold")
 ANNOTATED = ("celeba", "aflw", "aflw_recropped", "300w", "cats")
 DATA = ("orl", *GENERATED, "folder", *ANNOTATED)
-WARPS = ("training", "hard")
 TEST_SEED = 20264  # of generated objects that are measured; training seeds are small numbers
+PAIR = ("image1", "image2", "flow", "valid", "occlusion")
 ANNOTATED_SEED = 20265  # of those that a regressor learns from
 FEWEST_FRAMES = 12  # of the generated films
 HELD_OUT = 10  # of a folder every tenth picture is measured, not learned from
-
-
-def define_training_flags(batch_size, networks):
-    """Flags of a recipe that learns from views of objects."""
-    common.define_training_flags(
-        steps=2000, batch_size=batch_size, learning_rate=1e-3, size=None, networks=networks
-    )
-    define_data_flags()
-    define_view_flags()
 
 
 def define_data_flags():
@@ -80,13 +71,6 @@ def define_crop_flag():
         lambda given: given["crop"] is None or (given["side"] or 90) - 2 * given["crop"] >= 16,
         "--crop leaves less than 16 pixels of --side",
     )
-
-
-def define_view_flags():
-    """Flags of the two views of an object that a network learns from."""
-    define_crop_flag()
-    flags.DEFINE_enum("warp", "training", WARPS, "how strong: as published, or the hard variant")
-    flags.DEFINE_bool("colour", True, "JPEG noise, jitter and lighting of each view, as published")
 
 
 def data_name():
@@ -205,9 +189,6 @@ def of_object(films):
     return OfObject()
 
 
-PAIR = ("image1", "image2", "flow", "valid", "occlusion")
-
-
 def neighbours_differ(films):
     """Single frames, film after film in turn, so that neighbours show different objects."""
     from kcorr.datasets import InMemory, Subset
@@ -261,138 +242,3 @@ def faces_and_cats(name):
         splits = ("train", "mafl_test", "mafl_train")
     learned, test, annotated = (kind(FLAGS.data_dir, split, side()) for split in splits)
     return Objects(learned, test, test, annotated, eyes=learned.eyes)
-
-
-# === Two views ===
-
-
-def views(objects, seed, batch_size, mirror=False):
-    """Endless batches of two views of each object, for learning.
-
-    Args:
-        objects: an `Objects`.
-        seed: of everything random.
-        batch_size: pairs a batch.
-        mirror: whether half of the second views are mirrored.
-    """
-    from kcorr import pipelines
-
-    keys = PAIR if objects.moving else ("image1",)
-    stream = pipelines.examples(objects.training, keys, seed=seed)
-    changes = [as_pair if objects.moving else functools.partial(warped, kind=FLAGS.warp)]
-    if FLAGS.colour:
-        changes.append(pipelines.random_appearance)
-    if mirror:
-        changes.append(pipelines.mirror_second)
-    for change in changes:
-        stream = stream.map(change, num_parallel_calls=2)
-    return pipelines.batches(stream, batch_size)
-
-
-def as_pair(example):
-    """Two frames of a film as two views; what stands still counts, if it is part of the object."""
-    from kcorr import pipelines
-
-    return pipelines.video_pair(example, still=None)
-
-
-def warped(example, kind="training"):
-    """Two warped views of a picture, with its key points."""
-    from kcorr import pipelines
-
-    options = {
-        key: value
-        for key, value in pipelines.WARPS["smallnet"][kind].items()
-        if key not in ("side", "crop")
-    }
-    return pipelines.warp_pair(example, crop=crop(), **options)
-
-
-def views_of(records, batch_size=8, kind="evaluation", limit=None):
-    """Batches of two views of each record with their key points, always the same.
-
-    Args:
-        records: pictures, which are warped, or pairs of frames.
-        batch_size: views a batch; what is left over is dropped.
-        kind: of the warp.
-        limit: largest number of records, spread over all.
-    """
-    import numpy as np
-    import tensorflow as tf
-
-    from kcorr import pipelines
-    from kcorr.datasets import Subset
-
-    count = min(len(records), limit or len(records))
-    records = Subset(records, np.linspace(0, len(records) - 1, count).astype(int).tolist())
-    wanted = (*PAIR, "points1", "points2", "visible", "identity")
-    keys = [key for key in wanted if key in records[0]]
-    change = as_pair if "image2" in keys else functools.partial(warped, kind=kind)
-    stream = pipelines.examples(records, keys, TEST_SEED, shuffle=False, repeat=False)
-    batch_size = min(batch_size, count)
-    stream = pipelines.batches(stream.map(change, num_parallel_calls=2), batch_size)
-    return stream.apply(tf.data.experimental.assert_cardinality(count // batch_size))
-
-
-# === Learning ===
-
-
-def run(train):
-    """A recipe's main: `train(objects, workdir)` learns from --data into --workdir."""
-    workdir = common.open_workdir()
-    if FLAGS.smoke:
-        shrink_for_smoke()
-    train(open_objects(), workdir)
-
-
-def fit(objective, objects, workdir, draw, best, mirror=False):
-    """The compiled objective learns; writes the network into WORKDIR.
-
-    Args:
-        objective: built and compiled.
-        objects: an `Objects`.
-        workdir: path.
-        draw: function of (batch, output) for the pictures.
-        best: logged value that chooses `best.weights.h5`.
-        mirror: see `views`.
-    """
-    import numpy as np
-
-    from kcorr.io import atomic_write
-
-    picks = np.linspace(0, len(objects.test) - 1, min(6, len(objects.test))).astype(int)
-    faces = np.stack([objects.test[int(index)]["image1"] for index in picks])
-    logs = common.fit(
-        objective,
-        lambda seed: views(objects, seed, FLAGS.batch_size, mirror),
-        workdir,
-        best=best,
-        validation=views_of(objects.held_out, limit=8 if FLAGS.smoke else 64),
-        sample={"image": faces.astype("float32") / 255},
-        draw=draw,
-    )
-    with atomic_write(workdir / "network.keras") as temporary:
-        objective.network.save(temporary)
-    common.finish(objective.network, workdir, logs)
-
-
-def make_network(**options):
-    """The network of --network, with the weights of --init."""
-    return common.make_network(FLAGS.init, picture_size=side(), **options)
-
-
-def shrink_for_smoke():
-    """Makes the run so small that it takes seconds."""
-    common.shrink_for_smoke()
-    FLAGS.side = FLAGS.side or 48
-    FLAGS.batch_size = max(2, getattr(FLAGS, "exchange", 0) + 1)
-
-
-def optimizer(recipe):
-    """The published optimizer, its milestones at the published shares of --steps."""
-    from kcorr.objectives import TRAINING, published_optimizer
-
-    epochs = TRAINING[recipe]["epochs"]
-    return published_optimizer(
-        recipe, max(1, FLAGS.steps // epochs), learning_rate=FLAGS.learning_rate
-    )

@@ -1,0 +1,85 @@
+"""How the recipes of object structure learn: flags, the fit, the published optimizers."""
+
+from absl import flags
+
+from recipes import common, object_views, objects
+
+FLAGS = flags.FLAGS
+WARPS = ("training", "hard")
+
+
+def define_training_flags(batch_size, networks):
+    """Flags of a recipe that learns from views of objects."""
+    common.define_training_flags(
+        steps=2000, batch_size=batch_size, learning_rate=1e-3, size=None, networks=networks
+    )
+    objects.define_data_flags()
+    define_view_flags()
+
+
+def define_view_flags():
+    """Flags of the two views of an object that a network learns from."""
+    objects.define_crop_flag()
+    flags.DEFINE_enum("warp", "training", WARPS, "how strong: as published, or the hard variant")
+    flags.DEFINE_bool("colour", True, "JPEG noise, jitter and lighting of each view, as published")
+
+
+def run(train):
+    """A recipe's main: `train(shown, workdir)` learns from --data into --workdir."""
+    workdir = common.open_workdir()
+    if FLAGS.smoke:
+        shrink_for_smoke()
+    train(objects.open_objects(), workdir)
+
+
+def fit(objective, shown, workdir, draw, best, mirror=False):
+    """The compiled objective learns; writes the network into WORKDIR.
+
+    Args:
+        objective: built and compiled.
+        shown: an `Objects`.
+        workdir: path.
+        draw: function of (batch, output) for the pictures.
+        best: logged value that chooses `best.weights.h5`.
+        mirror: see `object_views.views`.
+    """
+    import numpy as np
+
+    from kcorr.io import atomic_write
+
+    picks = np.linspace(0, len(shown.test) - 1, min(6, len(shown.test))).astype(int)
+    faces = np.stack([shown.test[int(index)]["image1"] for index in picks])
+    logs = common.fit(
+        objective,
+        lambda seed: object_views.views(shown, seed, FLAGS.batch_size, mirror),
+        workdir,
+        best=best,
+        validation=object_views.views_of(shown.held_out, limit=8 if FLAGS.smoke else 64),
+        sample={"image": faces.astype("float32") / 255},
+        draw=draw,
+    )
+    with atomic_write(workdir / "network.keras") as temporary:
+        objective.network.save(temporary)
+    common.finish(objective.network, workdir, logs)
+
+
+def make_network(**options):
+    """The network of --network, with the weights of --init."""
+    return common.make_network(FLAGS.init, picture_size=objects.side(), **options)
+
+
+def shrink_for_smoke():
+    """Makes the run so small that it takes seconds."""
+    common.shrink_for_smoke()
+    FLAGS.side = FLAGS.side or 48
+    FLAGS.batch_size = max(2, getattr(FLAGS, "exchange", 0) + 1)
+
+
+def optimizer(recipe):
+    """The published optimizer, its milestones at the published shares of --steps."""
+    from kcorr.objectives import TRAINING, published_optimizer
+
+    epochs = TRAINING[recipe]["epochs"]
+    return published_optimizer(
+        recipe, max(1, FLAGS.steps // epochs), learning_rate=FLAGS.learning_rate
+    )

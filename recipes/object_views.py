@@ -1,0 +1,93 @@
+"""Views of objects that recipes learn from and are measured by: two of each, or a single one."""
+
+import functools
+
+from absl import flags
+
+from recipes import objects
+
+FLAGS = flags.FLAGS
+
+
+def views(shown, seed, batch_size, mirror=False):
+    """Endless batches of two views of each object, for learning.
+
+    Args:
+        shown: an `Objects`.
+        seed: of everything random.
+        batch_size: pairs a batch.
+        mirror: whether half of the second views are mirrored.
+    """
+    from kcorr import pipelines
+
+    keys = objects.PAIR if shown.moving else ("image1",)
+    stream = pipelines.examples(shown.training, keys, seed=seed)
+    changes = [as_pair if shown.moving else functools.partial(warped, kind=FLAGS.warp)]
+    if FLAGS.colour:
+        changes.append(pipelines.random_appearance)
+    if mirror:
+        changes.append(pipelines.mirror_second)
+    for change in changes:
+        stream = stream.map(change, num_parallel_calls=2)
+    return pipelines.batches(stream, batch_size)
+
+
+def as_pair(example):
+    """Two frames of a film as two views; what stands still counts, if it is part of the object."""
+    from kcorr import pipelines
+
+    return pipelines.video_pair(example, still=None)
+
+
+def warped(example, kind="training"):
+    """Two warped views of a picture, with its key points."""
+    from kcorr import pipelines
+
+    options = {
+        key: value
+        for key, value in pipelines.WARPS["smallnet"][kind].items()
+        if key not in ("side", "crop")
+    }
+    return pipelines.warp_pair(example, crop=objects.crop(), **options)
+
+
+def views_of(records, batch_size=8, kind="evaluation", limit=None):
+    """Batches of two views of each record with their key points, always the same.
+
+    Args:
+        records: pictures, which are warped, or pairs of frames.
+        batch_size: views a batch; what is left over is dropped.
+        kind: of the warp.
+        limit: largest number of records, spread over all.
+    """
+    import numpy as np
+    import tensorflow as tf
+
+    from kcorr import pipelines
+    from kcorr.datasets import Subset
+
+    count = min(len(records), limit or len(records))
+    records = Subset(records, np.linspace(0, len(records) - 1, count).astype(int).tolist())
+    wanted = (*objects.PAIR, "points1", "points2", "visible", "identity")
+    keys = [key for key in wanted if key in records[0]]
+    change = as_pair if "image2" in keys else functools.partial(warped, kind=kind)
+    stream = pipelines.examples(records, keys, objects.TEST_SEED, shuffle=False, repeat=False)
+    batch_size = min(batch_size, count)
+    stream = pipelines.batches(stream.map(change, num_parallel_calls=2), batch_size)
+    return stream.apply(tf.data.experimental.assert_cardinality(count // batch_size))
+
+
+def single_views(pictures, count, batch_size=20):
+    """Batches of about `count` warped views of annotated pictures, whole, always the same."""
+    from kcorr import pipelines
+
+    options = {
+        key: value
+        for key, value in pipelines.WARPS["smallnet"]["evaluation"].items()
+        if key in ("deformation", "strong_deformation", "translation", "scale", "rotation")
+    }
+    change = functools.partial(pipelines.warp_view, crop=0, **options)
+    keys = ("image1", "points1", "visible")
+    stream = pipelines.examples(pictures, keys, objects.TEST_SEED, shuffle=False)
+    stream = pipelines.batches(stream.map(change, num_parallel_calls=2), batch_size)
+    return stream.take(-(-count // batch_size))
