@@ -7,9 +7,9 @@
 
 Networks of landmarks: equivariance under warps, regression of annotated points from few and from
 all pictures with warped views of them, beside the mean shape. Networks of labels: matching of the
-same and of a different object, nearest-neighbour localisation, --regress: through 50 virtual points;
-on objects with a symmetry the transfer to the counterpart. Where pictures have no key points, cycles
-between objects.
+same and of a different object, nearest-neighbour localisation, --regress: through 50 virtual
+points; on objects with a symmetry the transfer to the counterpart. Where pictures have no key
+points, cycles between objects.
 """
 
 from absl import flags
