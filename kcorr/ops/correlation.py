@@ -163,6 +163,8 @@ class _Band:
         self.tile = max(tile, -(-2 * self.reach // 8) * 8)  # the overlap must fit in one tile
         self.length = self.tile + 2 * self.reach
         self.batch, self.height, self.width, self.channels = sizes(first)
+        # Of a single picture both orders are the same memory: nothing is to be moved.
+        self.single = isinstance(self.batch, int) and self.batch == 1
         self.tiles = (self.width + self.tile - 1) // self.tile
         self.group = self.batch * self.tiles
         self.count = self.height * self.group
@@ -224,17 +226,25 @@ class _Band:
         tail = ops.pad(tiles[:, :, :, self.tile :], [[0, 0], [0, 0], [1, 0], [0, rest], [0, 0]])
         columns = (self.tiles + 1) * self.tile
         second = ops.reshape(body + tail, [self.height, self.batch, columns, self.channels])
-        second = ops.transpose(second, [1, 0, 2, 3])
+        second = self._batch_first(second)
         return second[:, :, self.reach : self.reach + self.width]
 
     def _rows_first(self, image, before, after):
         """[b, h, w, c] to [h, b, before + w + after, c]."""
         image = ops.pad(image, [[0, 0], [0, 0], [before, after], [0, 0]])
+        if self.single:
+            return ops.reshape(image, [self.height, 1, -1, image.shape[-1]])
+        return ops.transpose(image, [1, 0, 2, 3])
+
+    def _batch_first(self, image):
+        """[h, b, w, c] to [b, h, w, c]."""
+        if self.single:
+            return ops.reshape(image, [1, self.height, -1, image.shape[-1]])
         return ops.transpose(image, [1, 0, 2, 3])
 
     def _image(self, tiles, channels):
         tiles = ops.reshape(tiles, [self.height, self.batch, self.tiles * self.tile, channels])
-        return ops.transpose(tiles, [1, 0, 2, 3])[:, :, : self.width]
+        return self._batch_first(tiles)[:, :, : self.width]
 
     def _rows_without_partner(self, step):
         """How many rows of frame 1, (at the top, at the bottom), have none in frame 2 at this dy.

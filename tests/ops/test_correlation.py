@@ -52,9 +52,9 @@ def correlate(first, second, *arguments, **options):
     return ops.convert_to_numpy(run(first, second))
 
 
-def assert_volume(height, width, radius, dilation=1):
-    first, second = draw(height, width)
-    upstream = np.random.default_rng(9).normal(size=(2, height, width, (2 * radius + 1) ** 2))
+def assert_volume(height, width, radius, dilation=1, batch=2):
+    first, second = draw(height, width, batch=batch)
+    upstream = np.random.default_rng(9).normal(size=(batch, height, width, (2 * radius + 1) ** 2))
     upstream = upstream.astype("float32")
     found = correlate(first, second, radius, dilation)
     assert found.shape == upstream.shape and found.dtype == np.float32
@@ -87,6 +87,11 @@ def test_dilations(radius, dilation):
 )
 def test_sizes_around_the_tiles(height, width):
     assert_volume(height, width, 4)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_batches(batch):
+    assert_volume(6, 21, 3, batch=batch)
 
 
 def test_the_numbers_of_the_authors_function():
