@@ -11,7 +11,7 @@ networks `flow`, the shipped one, beside them.
 
 Rows learn from pairs that are cut from pictures without labels and moved by known motions
 (`kcorr.datasets.Scenes`); hidden points do not count. They are measured on other textures, on
-scenes where everything moves fast, and on Motorcycle:
+scenes where everything moves fast, on such of repetitive textures, and on Motorcycle:
 
     acc@T     share of pixels whose nearest match (within 8 pixels) errs by at most T pixels
     EPE m     mean error of the matches, in pixels
@@ -21,6 +21,7 @@ Each row writes network.weights.h5 and network.keras into WORKDIR/ROW; the same 
 on where it was killed. The paper learns with SGD, one pair a step, and does not say for how long.
 """
 
+import itertools
 import time
 
 from absl import flags
@@ -173,22 +174,41 @@ def optimizer():
 
 
 def test_sources():
-    """{title: source}: scenes of other textures, fast ones, and the real pair."""
+    """{title: source}: scenes of other textures, fast ones, repetitive ones, and the real pair."""
     from kcorr.datasets import Motorcycle, Scenes, demo_images
     from kcorr.io import read_image
 
     textures = [read_image(path) for path in demo_images("test")]
     size, motion = common.parse_size(FLAGS.test_size), FLAGS.test_motion
     options = {"length": FLAGS.test_scenes, "noise_share": 0.0, "max_motion": motion}
+    seeds = itertools.count(evaluation.SCENE_SEED)
+
+    def moving(textures, **more):
+        return Scenes(textures, size, seed=next(seeds), **options, **more)
+
     sources = {
-        f"scenes up to {motion:g} px": Scenes(
-            textures, size, seed=evaluation.SCENE_SEED, **options
-        ),
-        f"fast scenes up to {motion:g} px": Scenes(
-            textures, size, seed=evaluation.SCENE_SEED + 1, fast_share=1.0, **options
-        ),
+        f"scenes up to {motion:g} px": moving(textures),
+        f"fast scenes up to {motion:g} px": moving(textures, fast_share=1.0),
+        f"repetitive, fast, up to {motion:g} px": moving(repetitive(textures), fast_share=1.0),
     }
     return sources if FLAGS.smoke else {**sources, "Motorcycle x0.5": Motorcycle(0.5)}
+
+
+def repetitive(textures, period=32, share=0.85):
+    """The textures under a pattern that repeats: by itself it fits wherever it comes again."""
+    import numpy as np
+
+    out = []
+    for number, image in enumerate(textures):
+        height, width = image.shape[:2]
+        rng = np.random.default_rng(number)
+        y, x = (int(rng.integers(side - period)) for side in (height, width))
+        tile = image[y : y + period, x : x + period] - image.mean(axis=(0, 1))
+        tile *= 50 / max(tile.std(), 1.0)
+        pattern = np.tile(tile, (height // period + 1, width // period + 1, 1))[:height, :width]
+        mixed = (1 - share) * image + share * (pattern + 128)
+        out.append(np.clip(mixed, 0, 255).astype(np.uint8))
+    return out
 
 
 def method_of(network):
