@@ -27,7 +27,7 @@ lint: .venv/test
 jax: .venv/test
 	KERAS_BACKEND=jax .venv/bin/python -m pytest $(BOTH_CORES) tests/ops tests/layers tests/losses tests/models
 
-# The shipped network, from nothing: hours on two cores (README, "The shipped network").
+# The shipped networks, from nothing: hours on two cores (README, "The shipped network").
 weights: .venv/demo
 	.venv/bin/python -m recipes.flow_scenes --workdir=runs/scenes1 --steps=7000 \
 	    --schedule_steps=16000 --learning_rate=5e-4 --max_motion=64 --dtype_policy=mixed_bfloat16
@@ -50,6 +50,9 @@ weights: .venv/demo
 	    --size=256x320 --strides=1,2,4 --dtype_policy=mixed_bfloat16 --data_dir=$$(.venv/bin/python \
 	    -c "from kcorr.datasets import demo_videos as v; print(v()['cityCC0'], v()['bikes'], sep=',')")
 	cp runs/ddflow5/network.weights.h5 kcorr/weights/ddflow.weights.h5
+	.venv/bin/python -m recipes.deep_matching --rows=cnn_both --radius=16 --max_motion=16 \
+	    --size=128x160 --steps=2500 --test_size=256x384 --workdir=runs/matching
+	cp runs/matching/cnn_both/network.weights.h5 kcorr/weights/matching.weights.h5
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

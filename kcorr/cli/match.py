@@ -22,7 +22,8 @@ examples:
   kcorr match a.png b.png -o out/matches.txt
   kcorr match a.png b.png -o out/matches.txt --dense --radius 160
   kcorr match a.jpg b.jpg --dense average --refine --max-side 1024
-  kcorr match a.png b.png --model runs/matching/network.keras --exact"""
+  kcorr match a.png b.png --model matching           # a CNN that learned: better, three times slower
+  kcorr match a.png b.png --model runs/matching/cnn_both/network.keras --exact"""
 
 # What needs no weights: the descriptors of the released programs.
 _FRESH = {"hog": "deep_matching_hog", "hog_gpu": "deep_matching_hog"}

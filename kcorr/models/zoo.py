@@ -43,6 +43,9 @@ SHIPPED = {
     "ddflow": Shipped(
         "ddflow_small", "ddflow.weights.h5", "optical flow, small, learned without labels"
     ),
+    "matching": Shipped(
+        "deep_matching", "matching.weights.h5", "deep matching, a CNN that learned end to end"
+    ),
 }
 
 
@@ -50,7 +53,7 @@ def load(name_or_path, network=None, dtype="float32", gives=None):
     """A trained network, ready to call.
 
     Args:
-        name_or_path: a name of `SHIPPED` ("ddflow"), or a path: a `.keras` file, a `.weights.h5`
+        name_or_path: a name of `SHIPPED` ("ddflow", "matching"), or a path: a `.keras` file, a `.weights.h5`
             file, or a SavedModel folder that `kcorr export` made (with or without its version).
         network: what a `.weights.h5` file belongs to, a name of `kcorr.models.build`. None finds
             the known network that has exactly these parameters, of any number of landmarks or

@@ -4,7 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from kcorr.models import DeepMatching, SmallDescriptor, predict_matches, with_search
+from kcorr.datasets import Scenes
+from kcorr.metrics import matching_accuracy
+from kcorr.models import DeepMatching, SmallDescriptor, load, predict_matches, with_search
 
 
 def network(radius=4, seed=0, descriptor="small", **options):
@@ -39,6 +41,19 @@ def test_the_same_weights_search_elsewhere(descriptor):
     far = predict_matches(new, *pictures(), verified=False)
     assert 4 < np.abs(far[:, 2:4] - far[:, :2]).max() <= 16
     assert old.config["radius"] == 4
+
+
+def test_the_shipped_network_matches_better_than_one_that_learned_nothing():
+    scenes = Scenes(size=(96, 128), length=2, seed=4, max_motion=12.0, layers=(1, 2))
+    shares = {"shipped": [], "fresh": []}
+    networks = {"shipped": with_search(load("matching"), radius=16), "fresh": network(16)}
+    for index in range(2):
+        record = scenes[index]
+        for name, one in networks.items():
+            matches = predict_matches(one, record["image1"], record["image2"])
+            found = matching_accuracy(matches, record["flow"], record["valid"])
+            shares[name].append(found["acc@2"])
+    assert np.mean(shares["shipped"]) > max(0.85, np.mean(shares["fresh"]) + 0.1), shares
 
 
 def test_a_search_that_does_not_fit():

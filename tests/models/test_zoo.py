@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kcorr.models import SelFlowNet, build, load, zoo
-from kcorr.models.registry import NETWORKS
+from kcorr.models.registry import MATCH_NETWORKS, NETWORKS
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +75,11 @@ def test_a_shipped_network_is_found_by_name(network, files, monkeypatch):
 
 
 def test_the_table_of_shipped_networks_makes_sense():
-    assert "ddflow" in zoo.SHIPPED
+    assert list(zoo.SHIPPED) == ["ddflow", "matching"]
     for entry in zoo.SHIPPED.values():
-        assert entry.network in NETWORKS and entry.file.endswith(".weights.h5")
+        assert entry.network in {**NETWORKS, **MATCH_NETWORKS} and entry.file.endswith(
+            ".weights.h5"
+        )
         assert entry.description
 
 
@@ -103,7 +105,8 @@ def test_what_is_refused(files, tmp_path):
     dense.save_weights(tmp_path / "dense.weights.h5")
     (tmp_path / "folder").mkdir()
     allowed = (
-        "; expected ddflow (shipped), a .keras file, a .weights.h5 file or a SavedModel folder"
+        "; expected ddflow or matching (shipped), a .keras file, a .weights.h5 file or a SavedModel "
+        "folder"
     )
     cases = {
         "text.keras": "damaged, or not a .keras file; expected one that Keras saved",
@@ -124,7 +127,7 @@ def test_what_is_refused(files, tmp_path):
         assert "\n" not in message
     with pytest.raises(FileNotFoundError, match=r"none\.keras: no such file; expected ddflow"):
         load(tmp_path / "none.keras")
-    with pytest.raises(ValueError, match=r"unknown model 'flownet'; expected ddflow \(shipped\)"):
+    with pytest.raises(ValueError, match=r"unknown model 'flownet'; expected ddflow or matching"):
         load("flownet")
     with pytest.raises(ValueError, match="unknown network 'pwc'; known are ddflow, ddflow_small"):
         load(files / "net.weights.h5", network="pwc")
