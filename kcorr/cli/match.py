@@ -22,7 +22,7 @@ examples:
   kcorr match a.png b.png -o out/matches.txt
   kcorr match a.png b.png -o out/matches.txt --dense --radius 160
   kcorr match a.jpg b.jpg --dense average --refine --max-side 1024
-  kcorr match a.png b.png --model matching           # a CNN that learned: better, three times slower
+  kcorr match a.png b.png --model matching        # a CNN that learned: better, slower
   kcorr match a.png b.png --model runs/matching/cnn_both/network.keras --exact"""
 
 # What needs no weights: the descriptors of the released programs.

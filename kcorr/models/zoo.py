@@ -53,8 +53,9 @@ def load(name_or_path, network=None, dtype="float32", gives=None):
     """A trained network, ready to call.
 
     Args:
-        name_or_path: a name of `SHIPPED` ("ddflow", "matching"), or a path: a `.keras` file, a `.weights.h5`
-            file, or a SavedModel folder that `kcorr export` made (with or without its version).
+        name_or_path: a name of `SHIPPED` ("ddflow", "matching"), or a path: a `.keras` file, a
+            `.weights.h5` file, or a SavedModel folder that `kcorr export` made (with or without its
+            version).
         network: what a `.weights.h5` file belongs to, a name of `kcorr.models.build`. None finds
             the known network that has exactly these parameters, of any number of landmarks or
             dimensions. (Such a file does not hold a `picture_size`; a `.keras` file does.)

@@ -105,8 +105,8 @@ def test_what_is_refused(files, tmp_path):
     dense.save_weights(tmp_path / "dense.weights.h5")
     (tmp_path / "folder").mkdir()
     allowed = (
-        "; expected ddflow or matching (shipped), a .keras file, a .weights.h5 file or a SavedModel "
-        "folder"
+        "; expected ddflow or matching (shipped), a .keras file, a .weights.h5 file or a "
+        "SavedModel folder"
     )
     cases = {
         "text.keras": "damaged, or not a .keras file; expected one that Keras saved",
