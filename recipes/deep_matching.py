@@ -10,8 +10,9 @@ Rows: `hog` (hand-made descriptors, nothing learned), `hog_nu` (the exponents of
 networks `flow`, the shipped one, beside them.
 
 Rows learn from pairs that are cut from pictures without labels and moved by known motions
-(`kcorr.datasets.Scenes`); hidden points do not count. They are measured on other textures, on
-scenes where everything moves fast, on such of repetitive textures, and on Motorcycle:
+(`kcorr.datasets.Scenes`), or from ground truth (--data=sintel --data_dir=..., and so on); hidden
+points do not count. They are measured on other textures, on scenes where everything moves fast, on
+such of repetitive textures, and on Motorcycle:
 
     acc@T     share of pixels whose nearest match (within 8 pixels) errs by at most T pixels
     EPE m     mean error of the matches, in pixels
@@ -26,7 +27,7 @@ import time
 
 from absl import flags
 
-from recipes import common, evaluation, scenes
+from recipes import common, evaluation, labelled, scenes
 
 FLAGS = flags.FLAGS
 HOG, CNN = "deep_matching_hog", "deep_matching"
@@ -57,6 +58,7 @@ common.define_training_flags(
     steps=1500, batch_size=1, learning_rate=1e-3, size="160x192", networks=(CNN,)
 )
 scenes.define_flags(max_motion=32.0)
+labelled.define_flags()
 flags.DEFINE_list("rows", list(ROWS), f"of {', '.join(ROWS)}")
 flags.DEFINE_enum("optimizer", "adam", OPTIMIZERS, "sgd, with momentum, is the published one")
 flags.DEFINE_float("momentum", 0.9, "of --optimizer=sgd", lower_bound=0, upper_bound=1)
@@ -122,10 +124,7 @@ def learned(row, workdir):
         objective = DeepMatchingObjective(network, sigma=FLAGS.sigma)
         objective.build()
         objective.compile(optimizer(), jit_compile=FLAGS.jit_compile)
-        textures = scenes.load_textures()
-        logs = common.fit(
-            objective, lambda seed: scenes.dataset(textures, seed, KEYS), folder, ignore=MEASURING
-        )
+        logs = common.fit(objective, learning_data(), folder, ignore=MEASURING)
         common.finish(network, folder, logs)
     measured = make(row, FLAGS.test_radius)
     measured.set_weights(network.get_weights())
@@ -133,6 +132,15 @@ def learned(row, workdir):
         with atomic_write(folder / "network.keras") as temporary:
             measured.save(temporary)
     return measured
+
+
+def learning_data():
+    """A function of a seed: endless batches of pairs whose flow is known."""
+    if FLAGS.data == "scenes":
+        textures = scenes.load_textures()
+        return lambda seed: scenes.dataset(textures, seed, KEYS)
+    source, _ = labelled.open_data()
+    return lambda seed: labelled.batches(source, seed, KEYS)
 
 
 # What training does not depend on.

@@ -22,30 +22,20 @@ authors start at 1e-4; their steps and the rest of their augmentation are not kn
 
 from absl import flags
 
-from recipes import common
+from recipes import common, labelled
 
 FLAGS = flags.FLAGS
-DATA = ("scenes", "kitti2012", "kitti2015", "sintel", "chairs")
+KEYS = ("image1", "image2", "flow", "valid")
 common.define_training_flags(steps=20000, batch_size=4, learning_rate=1e-4, init="ddflow")
-flags.DEFINE_enum("data", "scenes", DATA, "labelled data; scenes are generated")
-flags.DEFINE_string("data_dir", None, "folder of the data, in its official layout")
+labelled.define_flags()
 flags.DEFINE_string("multi_view_dir", None, "KITTI's multi-view extension, for three frames")
 flags.DEFINE_bool("standardise", False, "each image with mean 0 and variance 1")
-flags.DEFINE_bool("geometry", True, "random views, with exact flow; else crops and mirrors")
-flags.DEFINE_bool("colour", True, "random brightness, contrast and gamma")
 flags.DEFINE_float(
     "exponent", 1.0, "of the robust endpoint error (error + 0.01)^q; 1 is the plain one",
     lower_bound=0.1,
 )  # fmt: skip
 flags.DEFINE_integer("decay_steps", 80000, "the learning rate halves every so often", lower_bound=1)
 flags.DEFINE_float("ema", 0.99, "momentum of the averaged weights", lower_bound=0, upper_bound=1)
-flags.register_multi_flags_validator(
-    ["data", "data_dir"],
-    lambda given: (given["data"] == "scenes") == (given["data_dir"] is None),
-    "--data_dir must name the folder of --data, unless that is scenes",
-)
-KEYS = ("image1", "image2", "flow", "valid")
-SPARSE = ("kitti2012", "kitti2015")
 
 
 def main():
@@ -64,7 +54,7 @@ def main():
     objective.compile(common.adam(FLAGS.decay_steps, FLAGS.ema), jit_compile=FLAGS.jit_compile)
     logs = common.fit(
         objective,
-        lambda seed: batches(training, seed),
+        lambda seed: labelled.batches(training, seed, KEYS),
         workdir,
         best="val_epe",
         validation=validation(held_out),
@@ -92,66 +82,14 @@ def make_network():
 
 def open_data(frames):
     """(training, validation) sources of --data; `frames` is what the network sees at once."""
-    from kcorr import datasets
+    from kcorr.datasets import Scenes
 
-    options = {"frames": frames} if frames > 2 else {}
-    if FLAGS.data == "scenes":
-        return [
-            datasets.Scenes(size=common.training_size(), seed=seed, length=length, max_motion=16)
-            for seed, length in ((FLAGS.seed, 10**6), (20260, 2 if FLAGS.smoke else 24))
-        ]
-    if FLAGS.data == "chairs":  # no frames before or after
-        return [datasets.FlyingChairs(FLAGS.data_dir, split) for split in ("train", "validation")]
-    if FLAGS.data == "sintel":
-        source = datasets.Concat(
-            datasets.Sintel(FLAGS.data_dir, dtype=dtype, ends="repeat", **options)
-            for dtype in ("clean", "final")
-        )
-        scenes = sorted({name.split("/")[1] for name in source.names})
-        return split(source, lambda name: scenes.index(name.split("/")[1]) % 8 == 7)
-    if frames > 2:
-        options["multi_view"] = FLAGS.multi_view_dir
-    if FLAGS.data == "kitti2012":
-        source = datasets.KITTI2012(FLAGS.data_dir, **options)
-        return split(source, lambda name: int(name[:6]) % 8 == 7)
-    source = datasets.KITTI2015(FLAGS.data_dir, **options)
-    kept = set(datasets.selflow_split(source.names)[1])
-    return split(source, lambda name: name in kept)
-
-
-def split(source, is_held_out):
-    """(training, validation) records of a source by their names; both have some."""
-    from kcorr.datasets import Subset
-
-    held_out = [i for i, name in enumerate(source.names) if is_held_out(name)]
-    training = sorted(set(range(len(source))) - set(held_out))
-    if not held_out or not training:
-        raise common.UserError(
-            f"--data_dir {FLAGS.data_dir}: {len(held_out)} of {len(source)} records would be held "
-            "out for validation; expected some, and some to train on"
-        )
-    return Subset(source, training), Subset(source, held_out)
-
-
-def batches(source, seed):
-    """Endless batches of augmented views."""
-    import functools
-
-    from kcorr import pipelines
-
-    size = common.training_size()
-    changes = [pipelines.random_channel_order]
-    if FLAGS.geometry:
-        sparse = FLAGS.data in SPARSE
-        changes.append(functools.partial(pipelines.random_views, size=size, sparse=sparse))
-    else:
-        changes += [functools.partial(pipelines.random_crop, size=size), pipelines.random_flips]
-    if FLAGS.colour:
-        changes.append(pipelines.random_colour)
-    stream = pipelines.examples(source, keys_of(source), seed=seed)
-    for change in changes:
-        stream = stream.map(change, num_parallel_calls=2)
-    return pipelines.batches(stream, FLAGS.batch_size)
+    if FLAGS.data != "scenes":
+        return labelled.open_data(frames, FLAGS.multi_view_dir)
+    return [
+        Scenes(size=common.training_size(), seed=seed, length=length, max_motion=16)
+        for seed, length in ((FLAGS.seed, 10**6), (20260, 2 if FLAGS.smoke else 24))
+    ]
 
 
 def validation(source):
@@ -160,14 +98,10 @@ def validation(source):
 
     from kcorr import pipelines
 
-    stream = pipelines.examples(source, keys_of(source), shuffle=False, repeat=False)
+    keys = labelled.keys_of(source, KEYS)
+    stream = pipelines.examples(source, keys, shuffle=False, repeat=False)
     # Without its length Keras warns, after each epoch, that the validation data ran out.
     return pipelines.batches(stream, 1).apply(tf.data.experimental.assert_cardinality(len(source)))
-
-
-def keys_of(source):
-    """Record keys that are used: image0, too, where there is one."""
-    return (*(["image0"] if "image0" in source[0] else []), *KEYS)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ class DeepMatchingObjective(Objective):
     """The structured hinge on the decoded scores of points whose flow is known.
 
     Batches: image1, image2, flow, valid, and occlusion if hidden points shall not count (a hidden
-    point has no match). Points whose flow is larger than the radius do not count either.
+    point has no match). Points whose flow is larger than the radius, or that leave the picture, do
+    not count either.
 
     Args:
         network: a `kcorr.models.DeepMatching`.
@@ -74,5 +75,11 @@ class DeepMatchingObjective(Objective):
             ops.reshape(points, [1, rows * columns, 2]), [size, rows * columns, 2]
         )
         both, _ = sample_points(ops.concatenate([flow * valid, valid], axis=-1), points)
-        both = ops.reshape(both, [size, rows, columns, 3])
-        return both[..., :2], both[..., 2:]
+        last = ops.cast(ops.stack([ops.shape(valid)[2] - 1, ops.shape(valid)[1] - 1]), points.dtype)
+        target = points + both[..., :2]
+        inside = ops.all((target >= 0) & (target <= last), axis=-1, keepdims=True)
+        counts = both[..., 2:] * ops.cast(inside, both.dtype)
+        return (
+            ops.reshape(both[..., :2], [size, rows, columns, 2]),
+            ops.reshape(counts, [size, rows, columns, 1]),
+        )

@@ -304,6 +304,7 @@ WRONG = [
     ("ablation_flow", ["--noocclusion"], "the rows fix --data_dir"),
     ("flow_finetune", ["--data=kitti2015"], "--data_dir must name the folder of --data"),
     ("flow_finetune", ["--data_dir=a"], "--data_dir must name the folder of --data"),
+    ("deep_matching", ["--data=sintel"], "--data_dir must name the folder of --data"),
     ("evaluate_flow", ["--data=davis"], "--data takes motorcycle, scenes, sintel"),
     ("evaluate_flow", ["--data=sintel"], "--data_dir must name the tree"),
     ("evaluate_flow", ["--baselines=raft"], "--baselines takes zero, farneback, dis"),
