@@ -39,7 +39,7 @@ def test_a_folder_is_all_that_is_needed(pictures, tmp_path):
     network = load(run / "network.keras")
     assert network.landmarks == 3 and network.picture_size == 40
     measured = tmp_path / "measured"
-    flags = (f"--model={run / 'network.keras'}", f"--data_dir={pictures}")
+    flags = (f"--model={run / 'network.keras'}", f"--data_dir={pictures}", "--further_views=20")
     done = recipe("evaluate_landmarks", *flags, f"--workdir={measured}")
     assert done.returncode == 0, done.stderr[-3000:]
     (found,) = json.loads((measured / "metrics.json").read_text()).values()
