@@ -7,6 +7,7 @@ from recipes import common
 FLAGS = flags.FLAGS
 DATA = ("scenes", "kitti2012", "kitti2015", "sintel", "chairs")
 SPARSE = ("kitti2012", "kitti2015")
+OPTIONAL = ("image0", "occlusion")  # what some data have; the rest must be there
 
 
 def define_flags():
@@ -69,7 +70,7 @@ def split(source, is_held_out):
 
 
 def batches(source, seed, keys):
-    """Endless batches of augmented views with the `keys` that the records have."""
+    """Endless batches of augmented views, with the keys of `keys_of`."""
     import functools
 
     from kcorr import pipelines
@@ -90,6 +91,6 @@ def batches(source, seed, keys):
 
 
 def keys_of(source, keys):
-    """Of `keys` those that the records have, and image0 where there is one."""
+    """`keys` and image0, without those of `OPTIONAL` that the records have not."""
     record = source[0]
-    return tuple(key for key in ("image0", *keys) if key in record)
+    return tuple(key for key in ("image0", *keys) if key in record or key not in OPTIONAL)

@@ -9,6 +9,7 @@ from recipes.object_protocols import joined, output_of, per_cent, stacked
 FLAGS = flags.FLAGS
 SHOTS = (1, 5, 10, 20)
 SEEDS = 3  # draws of the few shots
+KEYS = ("image1", "points1", "visible")
 
 
 def define_flags():
@@ -52,20 +53,24 @@ def regression(network, shown):
     """Annotated points as linear functions of the landmarks, learned from few and from all."""
     from kcorr.metrics import LandmarkRegression, few_shot, mean_shape, point_errors
 
+    known = measured(network, *stacked(shown.annotated, *KEYS))
     count = len(shown.annotated)
     images, points, visible = stacked(shown.test, "image1", "points1", "visible")
     unseen = output_of(network, images, "points")
     centre = [(objects.side() - 1) / 2] * 2
 
     def error_of(picks):
-        landmarks, *known = annotated(network, shown.annotated, picks)
-        seen = known[1][..., 0].any(axis=0)
+        parts = [[array[picks] for array in known]]
+        if FLAGS.further_views:
+            parts.append(further(network, shown.annotated, picks))
+        landmarks, targets, there = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        seen = there[..., 0].any(axis=0)
         fit = LandmarkRegression(FLAGS.ridge, centre=centre)
-        fit.fit(landmarks, *(array[:, seen] for array in known))
+        fit.fit(landmarks, targets[:, seen], there[:, seen])
         errors = point_errors(fit.predict(unseen), points[:, seen], visible[:, seen])
         return per_cent(errors, shown, points)
 
-    mean = mean_shape(*stacked(shown.annotated, "points1", "visible"))
+    mean = mean_shape(*known[1:])
     errors = point_errors(np.broadcast_to(mean, points.shape), points, visible)
     found = {"mean shape %": per_cent(errors, shown, points)}
     for shots in (number for number in SHOTS if number < count):
@@ -75,20 +80,19 @@ def regression(network, shown):
     return found
 
 
-def annotated(network, pictures, picks):
-    """Landmarks, points and their visibility of the picked pictures, and of warped views of them.
+def further(network, pictures, picks):
+    """`measured` of warped views of the picked pictures.
 
     Of a few pictures alone a regression learns the pictures by heart; their views show which
-    landmarks a point moves with (ICCV 2017 learns its
-    regressors so).
+    landmarks a point moves with (ICCV 2017 learns its regressors so).
     """
     from kcorr.datasets import Subset
 
-    pictures = Subset(pictures, [int(pick) for pick in picks])
-    parts = [stacked(pictures, "image1", "points1", "visible")]
-    if FLAGS.further_views:
-        views = joined(object_views.single_views(pictures, FLAGS.further_views))
-        parts.append([views[key] for key in ("image1", "points1", "visible")])
-    images, *known = zip(*parts, strict=True)
-    landmarks = np.concatenate([output_of(network, some, "points") for some in images])
-    return landmarks, *(np.concatenate(arrays) for arrays in known)
+    picked = Subset(pictures, [int(pick) for pick in picks])
+    views = joined(object_views.single_views(picked, FLAGS.further_views))
+    return measured(network, *(views[key] for key in KEYS))
+
+
+def measured(network, images, points, visible):
+    """The landmarks of pictures, their points and which of these are seen."""
+    return output_of(network, images, "points"), points, visible

@@ -255,8 +255,7 @@ class DeepMatching(keras.Model):
         """[(first, last)] rows of points at a time; (0, None) for all."""
         if not all(isinstance(n, int) for n in (batch, rows, columns)):
             return [(0, None)]
-        each = _HELD // (batch * columns * (2 * self.radius + 1) ** 2)
-        each = max(_FEWEST, each)
+        each = max(_FEWEST, _HELD // (batch * columns * (2 * self.radius + 1) ** 2))
         if each >= rows:
             return [(0, None)]
         return [(first, min(first + each, rows)) for first in range(0, rows, each)]

@@ -127,7 +127,8 @@ def test_what_is_refused(files, tmp_path):
         assert "\n" not in message
     with pytest.raises(FileNotFoundError, match=r"none\.keras: no such file; expected ddflow"):
         load(tmp_path / "none.keras")
-    with pytest.raises(ValueError, match=r"unknown model 'flownet'; expected ddflow or matching"):
+    unknown = r"unknown model 'flownet'; expected ddflow or matching \(shipped\)"
+    with pytest.raises(ValueError, match=unknown):
         load("flownet")
     with pytest.raises(ValueError, match="unknown network 'pwc'; known are ddflow, ddflow_small"):
         load(files / "net.weights.h5", network="pwc")
