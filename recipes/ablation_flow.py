@@ -42,6 +42,7 @@ COLUMNS = (
     ("epe_all", "EPE all"),
     ("epe_noc", "noc"),
     ("epe_occ", "occ"),
+    ("epe_out", "out of frame"),
     ("fl_all", "Fl all %"),
     ("fl_noc", "noc"),
 )

@@ -32,7 +32,8 @@ class FlowEvaluation(Evaluation):
     Args:
         reduction: which of the two stands under the short keys ("epe_all", "fl_occ", ...):
             "image", "pixel", or None for the literature's habit on KITTI, endpoint error per image
-            and outliers per pixel (and everything by speed and distance per pixel, as on Sintel).
+            and outliers per pixel (and everything by speed, distance and so on per pixel, as on
+            Sintel).
         distances: also averages by the distance from the nearest occlusion boundary (Sintel's d0-10
             and so on), as `boundary_distance` approximates it; needs scipy and dense occlusions.
 
@@ -57,7 +58,7 @@ class FlowEvaluation(Evaluation):
     _measures = {"epe": "image", "fl": "pixel", "out3": "pixel"}  # noqa: RUF012
 
     def __init__(self, reduction=None, *, distances=False):
-        self._limits = SPEEDS | (DISTANCES if distances else {})
+        self._band_names = ["out", *SPEEDS, *(DISTANCES if distances else ())]
         super().__init__(reduction)
         self._occlusion = np.zeros(3, "int64")
         self._occlusion_seen = False
@@ -110,6 +111,7 @@ class FlowEvaluation(Evaluation):
             M_S_per_pixel          pooled over all pixels
             epe_s0_10, epe_s10_40, epe_s40
                                    by true speed in pixels (Sintel), likewise in both reductions
+            epe_out                of pixels that leave the frame, a part of the hidden ones
             epe_d0_10, epe_d10_60, epe_d60_140
                                    by distance from occlusion boundaries, if `distances`
             occlusion_f            F-measure in [0, 1], by the chosen reduction, None is per pixel;
@@ -129,7 +131,7 @@ class FlowEvaluation(Evaluation):
         return values
 
     def _keys(self):
-        return super()._keys() + [("epe", band) for band in self._limits]
+        return super()._keys() + [("epe", band) for band in self._band_names]
 
     def _maps(self, flow, target):
         return {
@@ -141,7 +143,8 @@ class FlowEvaluation(Evaluation):
     def _bands(self, target, arrays):
         speed = np.sqrt(np.sum(np.square(target, dtype="float64"), axis=-1, keepdims=True))
         bands = {key: _within(speed, SPEEDS[key]) for key in SPEEDS}
-        if "d0_10" in self._limits and "occlusion" in arrays:
+        bands["out"] = _leaves(target)
+        if "d0_10" in self._band_names and "occlusion" in arrays:
             distance = boundary_distance(arrays["occlusion"])
             bands |= {key: _within(distance, DISTANCES[key]) for key in DISTANCES}
         return bands
@@ -162,6 +165,14 @@ class FlowEvaluation(Evaluation):
         if counts is not None:
             self._occlusion_seen = True
             self._occlusion += counts
+
+
+def _leaves(flow):
+    """[h, w, 1]: whether flow [h, w, 2] ends outside the frame."""
+    height, width, _ = flow.shape
+    rows, columns = np.mgrid[:height, :width]
+    x, y = columns + flow[..., 0], rows + flow[..., 1]
+    return ((x < 0) | (x > width - 1) | (y < 0) | (y > height - 1))[..., None]
 
 
 def _within(values, limits):

@@ -102,6 +102,18 @@ def test_speeds():
     assert result["epe_s40"] == pytest.approx(8)
 
 
+def test_what_leaves_the_frame():
+    """Its last column and row still lie within it."""
+    target = np.zeros((2, 3, 2), "float32")
+    target[0] = [(-0.5, 0), (1, 1), (0.5, 0)]
+    target[1] = [(0, -1), (0, 0.25), (0, -1.25)]
+    flow = target.copy()
+    flow[..., 0] += [[1, 2, 4], [8, 16, 32]]
+    result = evaluate({"flow": flow, "target": target})
+    assert result["pixels_out"] == 4
+    assert result["epe_out"] == pytest.approx((1 + 4 + 16 + 32) / 4)
+
+
 def test_occlusion_is_pooled_over_the_data_set():
     first, second = two_pictures()
     first["predicted_occlusion"] = first["occlusion"]  # 1 hidden pixel that is known: a hit
