@@ -169,10 +169,10 @@ class _Band:
         self.group = self.batch * self.tiles
         self.count = self.height * self.group
         self.left = self._tiles_of_first(first)
-        self.right = self._tiles_of_second(second)
+        self.second = second
 
     def volume(self):
-        right = ops.transpose(self.right, [0, 2, 1])
+        right = self._columns_of_second()
         parts = []
         for step in range(self.steps):
             above, below = self._rows_without_partner(step)
@@ -186,6 +186,7 @@ class _Band:
         return self._image(ops.concatenate(parts, axis=-1), self.steps**2)
 
     def gradients(self, upstream):
+        right = self._tiles_of_second()
         upstream = self._rows_first(upstream, 0, self.tiles * self.tile - self.width)
         upstream = ops.reshape(upstream, [self.count * self.tile, self.steps**2])
         to_left, to_right = [], []
@@ -193,7 +194,7 @@ class _Band:
             above, below = self._rows_without_partner(step)
             diagonals = upstream[:, step * self.steps : (step + 1) * self.steps]
             band = self._without_rows(self._band_matrix(diagonals), above, below)
-            part = matmul(band, self._without_rows(self.right, below, above))
+            part = matmul(band, self._without_rows(right, below, above))
             to_left.append(self._with_rows(part, above, below))
             left = self._without_rows(self.left, above, below)
             part = matmul(band, left, transpose_first=True)
@@ -204,18 +205,36 @@ class _Band:
         first = self._rows_first(first, 0, self.tiles * self.tile - self.width)
         return ops.reshape(first, [self.count, self.tile, self.channels])
 
-    def _tiles_of_second(self, second):
+    def _columns_of_second(self):
+        """[b, h, w, c] to [., c, length], what the products read.
+
+        The columns are exchanged before tiles overlap, while there are half as many.
+        """
+        blocks = ops.transpose(self._blocks_of_second(), [0, 1, 3, 2])
+        overlap = blocks[:, 1:, :, : 2 * self.reach]
+        columns = ops.concatenate([blocks[:, :-1], overlap], axis=-1)
+        return ops.reshape(columns, [self.count, self.channels, self.length])
+
+    def _tiles_of_second(self):
         """[b, h, w, c] to [., length, c]: each tile with `reach` columns on both sides."""
-        # Moved right by `reach`, a tile starts where its columns start; the next holds the rest.
-        more = (self.tiles + 1) * self.tile - self.width - self.reach
-        second = self._rows_first(second, self.reach, more)
         rows = self.height * self.batch
-        second = ops.reshape(second, [rows * (self.tiles + 1), self.tile * self.channels])
+        blocks = self._blocks_of_second()
+        blocks = ops.reshape(blocks, [rows * (self.tiles + 1), self.tile * self.channels])
         index = ops.arange(rows, dtype="int32")[:, None, None] * (self.tiles + 1)
         index = index + ops.arange(self.tiles, dtype="int32")[:, None]
         index = ops.reshape(index + ops.arange(2, dtype="int32"), [2 * self.count])
-        pairs = ops.take(second, index, axis=0)  # one copy, where slices and a concat are three
+        pairs = ops.take(blocks, index, axis=0)  # one copy, where slices and a concat are three
         return ops.reshape(pairs, [self.count, 2 * self.tile, self.channels])[:, : self.length]
+
+    def _blocks_of_second(self):
+        """[b, h, w, c] to [h * b, tiles + 1, tile, c].
+
+        Moved right by `reach`, a tile starts where its columns start; the next holds the rest.
+        """
+        more = (self.tiles + 1) * self.tile - self.width - self.reach
+        second = self._rows_first(self.second, self.reach, more)
+        shape = [self.height * self.batch, self.tiles + 1, self.tile, self.channels]
+        return ops.reshape(second, shape)
 
     def _second_of_tiles(self, tiles):
         """The adjoint of `_tiles_of_second`: the overlaps are added up."""
