@@ -50,8 +50,8 @@ weights: .venv/demo
 	    --size=256x320 --strides=1,2,4 --dtype_policy=mixed_bfloat16 --data_dir=$$(.venv/bin/python \
 	    -c "from kcorr.datasets import demo_videos as v; print(v()['cityCC0'], v()['bikes'], sep=',')")
 	cp runs/ddflow5/network.weights.h5 kcorr/weights/ddflow.weights.h5
-	.venv/bin/python -m recipes.deep_matching --rows=cnn_both --radius=16 --max_motion=16 \
-	    --size=128x160 --steps=2500 --test_size=256x384 --workdir=runs/matching
+	.venv/bin/python -m recipes.deep_matching --rows=cnn_both --test_size=256x384 \
+	    --workdir=runs/matching
 	cp runs/matching/cnn_both/network.weights.h5 kcorr/weights/matching.weights.h5
 
 .venv/bin/python:
