@@ -19,9 +19,9 @@ POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 # What `kcorr.models.build` knows, held to it by a test: asking it here would import Keras before
 # the flags are checked.
 NETWORKS = (
-    "ddflow", "ddflow_small", "flownet_c", "flownet_c_small", "flownet_s", "flownet_s_small",
-    "pwcnet", "pwcnet_small", "recurrent", "recurrent_small", "selflow", "selflow_small", "spynet",
-    "spynet_small",
+    "ddflow", "ddflow_fine", "ddflow_small", "flownet_c", "flownet_c_small", "flownet_s",
+    "flownet_s_small", "pwcnet", "pwcnet_small", "recurrent", "recurrent_small", "selflow",
+    "selflow_small", "spynet", "spynet_small",
 )  # fmt: skip
 
 
@@ -209,7 +209,11 @@ def make_network(init=None, **options):
 
 
 def load_init(network, init):
-    """Loads `init` into `network`; anything that does not fit is a `UserError`."""
+    """Loads `init` into `network`; anything that does not fit is a `UserError`.
+
+    A network with more parts than the loaded one, as ddflow_fine has beside ddflow_small, begins
+    with its weights; the parts that come after them stay fresh.
+    """
     from kcorr.models import load
 
     try:
@@ -222,12 +226,12 @@ def load_init(network, init):
             "them as they are, or --standardise of recipes.flow_finetune"
         )
     have, want = ([tuple(w.shape) for w in getattr(n, "weights", ())] for n in (loaded, network))
-    if have != want:
+    if not have or have != want[: len(have)] or type(network) is not type(loaded):
         raise UserError(
             f"{init}: its weights do not fit --network={FLAGS.network}; expected another, "
             "or weights of this one (--init= starts from nothing)"
         )
-    network.set_weights(loaded.get_weights())
+    network.set_weights([*loaded.get_weights(), *network.get_weights()[len(have) :]])
 
 
 def adam(decay_steps, ema):

@@ -4,9 +4,10 @@ import keras
 from keras import ops
 
 from kcorr.models.blocks import FeaturePyramid, FlowEstimator, joined
-from kcorr.ops import backward_warp, local_correlation, resize_flow, unit_length
+from kcorr.ops import backward_warp, local_correlation, resize, resize_flow, unit_length
 
 DILATIONS = (1, 2, 4, 8, 16, 1, 1)
+FINE_DILATIONS = (1, 2, 4, 1)  # repeated as needed
 
 # About a quarter of the compute, for CPUs and demos. It learns residuals on the clean warp: without
 # released weights to match there is no reason to keep the authors' sampler.
@@ -17,14 +18,16 @@ SMALL = {
     "residual": True,
     "border": "zero",
 }
+# The same and flow at half the size, where a quarter blurs the edges of what moves.
+FINE = {**SMALL, "fine_widths": (32, 32, 32, 24)}
 
 
 class CoarseToFineNet(keras.Model):
     """Base of networks that estimate flow level by level of a feature pyramid.
 
     Level L has size ceil(h / 2^L); levels 6 to 2 carry flow, the flow of level 2 is refined by a
-    dilated context network and enlarged four times. Layer names are the authors'. A subclass calls
-    `encode` and `decode`, and says in `estimator_inputs`, `context_inputs` and `refine` what its
+    dilated context network and enlarged four times, or with `fine_widths` corrected once more at
+    level 1 and enlarged twice. Layer names are the authors'. A subclass calls `encode` and `decode`, and says in `estimator_inputs`, `context_inputs` and `refine` what its
     convolutions see and make.
 
     Args:
@@ -37,6 +40,9 @@ class CoarseToFineNet(keras.Model):
         border: of the warp, see `kcorr.ops.backward_warp`. The authors' weights need "authors".
         standardise: brings each image to mean 0 and variance 1 first, see `standardised`; the
             authors do so where they learn from ground truth.
+        fine_widths: hidden channels of the estimator of level 1, which adds to the refined flow;
+            none (the authors): that flow is the last.
+        fine_radius: of the cost volume of level 1.
         name: default: the subclass' `default_name`.
 
     Source: Liu et al., DDFlow, AAAI 2019, and SelFlow, CVPR 2019, and their released code.
@@ -54,6 +60,8 @@ class CoarseToFineNet(keras.Model):
         residual=False,
         border="authors",
         standardise=False,
+        fine_widths=(),
+        fine_radius=3,
         name=None,
         **kwargs,
     ):
@@ -67,6 +75,8 @@ class CoarseToFineNet(keras.Model):
             "residual": residual,
             "border": border,
             "standardise": standardise,
+            "fine_widths": tuple(fine_widths),
+            "fine_radius": fine_radius,
         }
         # === Layers ===
         self.radius, self.residual, self.border = radius, residual, border
@@ -87,6 +97,15 @@ class CoarseToFineNet(keras.Model):
             dtype=self.dtype_policy,
             name="context_network",
         )
+        self.fine_radius, self.fine = fine_radius, None
+        if fine_widths:
+            repeated = FINE_DILATIONS * len(fine_widths)
+            self.fine = FlowEstimator(
+                fine_widths,
+                dilations=(*repeated[: len(fine_widths)], 1),
+                dtype=self.dtype_policy,
+                name="estimator_level_1",
+            )
 
     @property
     def levels(self):
@@ -96,14 +115,20 @@ class CoarseToFineNet(keras.Model):
     def build(self, input_shape=None):
         """Creates all weights; they do not depend on the input's size."""
         self.pyramid.build((None, None, None, 3))
-        others = self.frames - 1  # each brings a cost volume and a flow
-        matches = others * ((2 * self.radius + 1) ** 2 + 2)
+        widths = self.config["feature_widths"]
         for level, estimator in zip(self.levels, self.estimators, strict=True):
-            features = self.config["feature_widths"][level - 1]
-            estimator.build((None, None, None, matches + features))
+            estimator.build((None, None, None, self._matches(self.radius) + widths[level - 1]))
+        others = self.frames - 1
         hidden = self.config["estimator_widths"][-1]
         self.context.build((None, None, None, others * (hidden + 2)))
+        if self.fine is not None:
+            channels = self._matches(self.fine_radius) + widths[0] + hidden
+            self.fine.build((None, None, None, channels))
         self.built = True
+
+    def _matches(self, radius):
+        """Channels that the other frames bring: each a cost volume and a flow."""
+        return (self.frames - 1) * ((2 * radius + 1) ** 2 + 2)
 
     def encode(self, images):
         """Features of the levels 1, 2, ... of images [b, h, w, 3] in [0, 1]."""
@@ -120,28 +145,42 @@ class CoarseToFineNet(keras.Model):
 
         Returns:
             A dict: `flow` [b, height, width, 2], and `flow_pyramid`, a list from the coarsest level
-            to the refined flow.
+            to the refined flow, and to that of level 1 if there is one.
         """
         flow, pyramid, hidden = None, [], None
         for level, estimator in zip(self.levels, self.estimators, strict=True):
-            features = ops.cast(first[level - 1], "float32")
-            other = ops.cast(second[level - 1], "float32")
-            if flow is None:
-                flow = ops.zeros_like(features[..., :2])
-            else:
-                flow = resize_flow(flow, ops.shape(features)[1:3], align_corners=True)
-            warped, _ = backward_warp(other, flow, self.border)
-            unit = unit_length(features)
-            volume = local_correlation(unit, unit_length(warped), self.radius)
-            inputs = self.estimator_inputs(volume, features, unit, flow)
+            inputs, flow = self._compared(first[level - 1], second[level - 1], flow, self.radius)
             hidden, update = estimator(joined(inputs, self.compute_dtype))
             flow = flow + update if self.residual else update
             pyramid.append(flow)
         inputs = self.context_inputs(hidden, flow)
         _, update = self.context(joined(inputs, self.compute_dtype))
         pyramid.append(self.refine(flow, update))
+        if self.fine is not None:
+            inputs, flow = self._compared(first[0], second[0], pyramid[-1], self.fine_radius)
+            known = resize(ops.cast(hidden, "float32"), ops.shape(flow)[1:3], align_corners=True)
+            _, update = self.fine(joined([*inputs, known], self.compute_dtype))
+            pyramid.append(flow + update)
         full = resize_flow(pyramid[-1], size, align_corners=True)
         return {"flow": full, "flow_pyramid": pyramid}
+
+    def _compared(self, features, other, flow, radius):
+        """What the estimator of a level sees, and the flow that it begins with.
+
+        Args:
+            features, other: [b, h', w', c] of the two images.
+            flow: of the level above, None for 0.
+            radius: of the cost volume.
+        """
+        features, other = ops.cast(features, "float32"), ops.cast(other, "float32")
+        if flow is None:
+            flow = ops.zeros_like(features[..., :2])
+        else:
+            flow = resize_flow(flow, ops.shape(features)[1:3], align_corners=True)
+        warped, _ = backward_warp(other, flow, self.border)
+        unit = unit_length(features)
+        volume = local_correlation(unit, unit_length(warped), radius)
+        return self.estimator_inputs(volume, features, unit, flow), flow
 
     def estimator_inputs(self, volume, features, unit, flow):
         """What a level's estimator sees, to be joined.

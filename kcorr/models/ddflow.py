@@ -2,13 +2,14 @@
 
 import keras
 
-from kcorr.models.coarse_to_fine import SMALL, CoarseToFineNet
+from kcorr.models.coarse_to_fine import FINE, SMALL, CoarseToFineNet
 from kcorr.models.two_frames import TwoFrameNetwork
 
 VARIANTS = {
     # Exactly the authors' network, 4,273,628 parameters.
     "ddflow": {},
     "ddflow_small": SMALL,
+    "ddflow_fine": FINE,
 }
 
 
@@ -29,12 +30,15 @@ class DDFlowNet(CoarseToFineNet, TwoFrameNetwork):
         border: of the warp, see `kcorr.ops.backward_warp`. The authors' weights need "authors".
         standardise: brings each image to mean 0 and variance 1 first, as the authors do where they
             learn from ground truth.
+        fine_widths: hidden channels of an estimator at level 1, which adds to the refined flow, so
+            that it is enlarged only twice; none (the authors): there is none.
+        fine_radius: of its cost volume.
 
     Call: `net({"image1": [b, h, w, 3], "image2": [b, h, w, 3]}, backward=False)`, images in [0, 1].
         Returns a dict:
         flow: [b, h, w, 2] pixels, frame 1 to frame 2, float32.
-        flow_pyramid: list from level 6 to level 2, then the refined flow at 1/4, each in pixels of
-            its own grid.
+        flow_pyramid: list from level 6 to level 2, then the refined flow at 1/4, then that of
+            level 1 if there is one, each in pixels of its own grid.
         features: list of the first image's features, level 1 to 6.
         flow_backward, flow_backward_pyramid: the same from frame 2 to frame 1, if `backward`.
 

@@ -217,5 +217,5 @@ def test_mixed_precision_stays_close(network):
 
 def test_registry():
     assert build("ddflow_small", radius=3).radius == 3
-    with pytest.raises(ValueError, match="unknown network 'raft'; known are ddflow, ddflow_small"):
+    with pytest.raises(ValueError, match="unknown network 'raft'; known are ddflow, ddflow_fine"):
         build("raft")

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 
@@ -40,3 +41,15 @@ def test_standardised_pictures_are_no_matter_of_weights_alone(saved, load_init):
 def test_weights_of_another_network_are_one_line(saved, load_init):
     with pytest.raises(common.UserError, match=r"plain\.keras: its weights do not fit --network="):
         load_init(build("flownet_s_small"), str(saved / "plain.keras"))
+
+
+def test_a_network_with_more_parts_begins_with_what_there_is(saved, load_init):
+    small, fine = keras.saving.load_model(saved / "plain.keras"), build("ddflow_fine")
+    before = fine.get_weights()
+    load_init(fine, str(saved / "plain.keras"))
+    known = small.get_weights()
+    for found, expected in zip(fine.get_weights(), [*known, *before[len(known) :]], strict=True):
+        np.testing.assert_array_equal(found, expected)
+    fine.save(saved / "fine.keras")
+    with pytest.raises(common.UserError, match=r"fine\.keras: its weights do not fit"):
+        load_init(small, str(saved / "fine.keras"))
