@@ -27,8 +27,9 @@ class CoarseToFineNet(keras.Model):
 
     Level L has size ceil(h / 2^L); levels 6 to 2 carry flow, the flow of level 2 is refined by a
     dilated context network and enlarged four times, or with `fine_widths` corrected once more at
-    level 1 and enlarged twice. Layer names are the authors'. A subclass calls `encode` and `decode`, and says in `estimator_inputs`, `context_inputs` and `refine` what its
-    convolutions see and make.
+    level 1 and enlarged twice. Layer names are the authors'. A subclass calls `encode` and
+    `decode`, and says in `estimator_inputs`, `context_inputs` and `refine` what its convolutions
+    see and make.
 
     Args:
         feature_widths: channels of the pyramid's levels 1 to 6.

@@ -17,7 +17,9 @@ _OWN_SCALE = re.compile(r"(val_)?(loss|photometric)(_|$)")
 _FIXED = re.compile(r"pixels_|images$|(val_)?epe_zero$")
 # Both ways of averaging, counts, and the finer measures: for the table of everything, not for the
 # one that is read.
-_MINOR = re.compile(r".*_per_(image|pixel)$|out3_|epe_(out$|[sd]\d)|pixels_|images$|(val_)?epe_zero$")
+_MINOR = re.compile(
+    r".*_per_(image|pixel)$|out3_|epe_(out$|[sd]\d)|pixels_|images$|(val_)?epe_zero$"
+)
 
 
 def better(key):
