@@ -19,9 +19,9 @@ POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 # What `kcorr.models.build` knows, held to it by a test: asking it here would import Keras before
 # the flags are checked.
 NETWORKS = (
-    "ddflow", "ddflow_fine", "ddflow_small", "flownet_c", "flownet_c_small", "flownet_s",
-    "flownet_s_small", "pwcnet", "pwcnet_small", "recurrent", "recurrent_small", "selflow",
-    "selflow_small", "spynet", "spynet_small",
+    "ddflow", "ddflow_small", "flownet_c", "flownet_c_small", "flownet_s", "flownet_s_small",
+    "pwcnet", "pwcnet_small", "recurrent", "recurrent_small", "selflow", "selflow_small", "spynet",
+    "spynet_small",
 )  # fmt: skip
 
 
@@ -52,6 +52,13 @@ def define_training_flags(
     if size:
         flags.DEFINE_string("size", size, "training size, HEIGHTxWIDTH, at least 16x16")
         check_size("size")
+    if networks is NETWORKS:
+        flags.DEFINE_float("zoom", 1.0, "pictures are enlarged so many times for the network", 1, 4)
+        flags.register_multi_flags_validator(
+            ["zoom", "network"],
+            lambda given: given["zoom"] == 1 or given["network"].startswith(("ddflow", "selflow")),
+            "--zoom is for the networks ddflow, selflow and their small ones",
+        )
 
 
 def define_gamma_flag(without):
@@ -202,6 +209,8 @@ def make_network(init=None, **options):
     from kcorr.models import build
 
     keras.utils.set_random_seed(FLAGS.seed)
+    if "zoom" in FLAGS and FLAGS.zoom != 1:
+        options["zoom"] = FLAGS.zoom
     network = build(FLAGS.network, dtype=FLAGS.dtype_policy, **options)
     if init:
         load_init(network, init)
@@ -209,11 +218,7 @@ def make_network(init=None, **options):
 
 
 def load_init(network, init):
-    """Loads `init` into `network`; anything that does not fit is a `UserError`.
-
-    A network with more parts than the loaded one, as ddflow_fine has beside ddflow_small, begins
-    with its weights; the parts that come after them stay fresh.
-    """
+    """Loads `init` into `network`; anything that does not fit is a `UserError`."""
     from kcorr.models import load
 
     try:
@@ -225,13 +230,19 @@ def load_init(network, init):
             f"{init}: this network learned from standardised pictures; expected one that takes "
             "them as they are, or --standardise of recipes.flow_finetune"
         )
+    zoom = getattr(loaded, "zoom", 1)
+    if zoom not in (1, getattr(network, "zoom", 1)):
+        raise UserError(
+            f"{init}: this network learned from pictures enlarged {zoom:g} times; expected "
+            f"--zoom={zoom:g}"
+        )
     have, want = ([tuple(w.shape) for w in getattr(n, "weights", ())] for n in (loaded, network))
-    if not have or have != want[: len(have)] or type(network) is not type(loaded):
+    if have != want:
         raise UserError(
             f"{init}: its weights do not fit --network={FLAGS.network}; expected another, "
             "or weights of this one (--init= starts from nothing)"
         )
-    network.set_weights([*loaded.get_weights(), *network.get_weights()[len(have) :]])
+    network.set_weights(loaded.get_weights())
 
 
 def adam(decay_steps, ema):
@@ -249,16 +260,21 @@ def adam(decay_steps, ema):
 
 
 def save_network(network, workdir):
-    """Writes WORKDIR/network.weights.h5; returns its path."""
+    """Writes network.weights.h5 and network.keras into WORKDIR; returns the path of the former.
+
+    The latter also holds what weights do not say: zoom, standardise, a picture's size.
+    """
     from kcorr.io import atomic_write
 
+    with atomic_write(workdir / "network.keras") as temporary:
+        network.save(temporary)
     with atomic_write(workdir / "network.weights.h5") as temporary:
         network.save_weights(temporary, overwrite=True)
     return workdir / "network.weights.h5"
 
 
 def finish(network, workdir, logs):
-    """Writes network.weights.h5 and metrics.json, and says where they are."""
+    """Writes the network's files and metrics.json, and says where they are."""
     write_metrics(workdir, logs)
     print(f"network: {save_network(network, workdir)}")
 

@@ -129,6 +129,7 @@ def learned(row, workdir):
     measured = make(row, FLAGS.test_radius)
     measured.set_weights(network.get_weights())
     if exponents or descriptors:
+        # Over that of `finish`: a user wants the radius that it is measured with.
         with atomic_write(folder / "network.keras") as temporary:
             measured.save(temporary)
     return measured

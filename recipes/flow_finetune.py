@@ -43,7 +43,6 @@ def main():
     workdir = common.open_workdir()
     if FLAGS.smoke:
         common.shrink_for_smoke()
-    from kcorr.io import atomic_write
     from kcorr.objectives import FineTunedFlow
 
     network = make_network()
@@ -59,8 +58,6 @@ def main():
         best="val_epe",
         validation=validation(held_out),
     )
-    with atomic_write(workdir / "network.keras") as temporary:
-        network.save(temporary)
     common.finish(network, workdir, logs)
 
 

@@ -45,8 +45,6 @@ def fit(objective, shown, workdir, draw, best, mirror=False):
     """
     import numpy as np
 
-    from kcorr.io import atomic_write
-
     picks = np.linspace(0, len(shown.test) - 1, min(6, len(shown.test))).astype(int)
     faces = np.stack([shown.test[int(index)]["image1"] for index in picks])
     logs = common.fit(
@@ -58,8 +56,6 @@ def fit(objective, shown, workdir, draw, best, mirror=False):
         sample={"image": faces.astype("float32") / 255},
         draw=draw,
     )
-    with atomic_write(workdir / "network.keras") as temporary:
-        objective.network.save(temporary)
     common.finish(objective.network, workdir, logs)
 
 

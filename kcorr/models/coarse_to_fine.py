@@ -7,7 +7,6 @@ from kcorr.models.blocks import FeaturePyramid, FlowEstimator, joined
 from kcorr.ops import backward_warp, local_correlation, resize, resize_flow, unit_length
 
 DILATIONS = (1, 2, 4, 8, 16, 1, 1)
-FINE_DILATIONS = (1, 2, 4, 1)  # repeated as needed
 
 # About a quarter of the compute, for CPUs and demos. It learns residuals on the clean warp: without
 # released weights to match there is no reason to keep the authors' sampler.
@@ -18,18 +17,15 @@ SMALL = {
     "residual": True,
     "border": "zero",
 }
-# The same and flow at half the size, where a quarter blurs the edges of what moves.
-FINE = {**SMALL, "fine_widths": (32, 32, 32, 24)}
 
 
 class CoarseToFineNet(keras.Model):
     """Base of networks that estimate flow level by level of a feature pyramid.
 
-    Level L has size ceil(h / 2^L); levels 6 to 2 carry flow, the flow of level 2 is refined by a
-    dilated context network and enlarged four times, or with `fine_widths` corrected once more at
-    level 1 and enlarged twice. Layer names are the authors'. A subclass calls `encode` and
-    `decode`, and says in `estimator_inputs`, `context_inputs` and `refine` what its convolutions
-    see and make.
+    Level L has size ceil(zoom h / 2^L); levels 6 to 2 carry flow, the flow of level 2 is refined by
+    a dilated context network and enlarged to the images' size. Layer names are the authors'. A
+    subclass calls `encode` and `decode`, and says in `estimator_inputs`, `context_inputs` and
+    `refine` what its convolutions see and make.
 
     Args:
         feature_widths: channels of the pyramid's levels 1 to 6.
@@ -41,9 +37,9 @@ class CoarseToFineNet(keras.Model):
         border: of the warp, see `kcorr.ops.backward_warp`. The authors' weights need "authors".
         standardise: brings each image to mean 0 and variance 1 first, see `standardised`; the
             authors do so where they learn from ground truth.
-        fine_widths: hidden channels of the estimator of level 1, which adds to the refined flow;
-            none (the authors): that flow is the last.
-        fine_radius: of the cost volume of level 1.
+        zoom: 1 to 4, in sixteenths: images are enlarged so many times before their features are
+            found, so that flow is estimated on a finer grid. What comes out as `flow` is of the
+            images as they are.
         name: default: the subclass' `default_name`.
 
     Source: Liu et al., DDFlow, AAAI 2019, and SelFlow, CVPR 2019, and their released code.
@@ -61,11 +57,12 @@ class CoarseToFineNet(keras.Model):
         residual=False,
         border="authors",
         standardise=False,
-        fine_widths=(),
-        fine_radius=3,
+        zoom=1.0,
         name=None,
         **kwargs,
     ):
+        if not 1 <= zoom <= 4:
+            raise ValueError(f"zoom must be within 1..4, got {zoom}")
         super().__init__(name=name or self.default_name, **kwargs)
         # === Config ===
         self.config = {
@@ -76,12 +73,11 @@ class CoarseToFineNet(keras.Model):
             "residual": residual,
             "border": border,
             "standardise": standardise,
-            "fine_widths": tuple(fine_widths),
-            "fine_radius": fine_radius,
+            "zoom": zoom,
         }
         # === Layers ===
         self.radius, self.residual, self.border = radius, residual, border
-        self.standardise = standardise
+        self.standardise, self.zoom = standardise, zoom
         self.pyramid = FeaturePyramid(
             feature_widths, dtype=self.dtype_policy, name="feature_extractor"
         )
@@ -98,15 +94,6 @@ class CoarseToFineNet(keras.Model):
             dtype=self.dtype_policy,
             name="context_network",
         )
-        self.fine_radius, self.fine = fine_radius, None
-        if fine_widths:
-            repeated = FINE_DILATIONS * len(fine_widths)
-            self.fine = FlowEstimator(
-                fine_widths,
-                dilations=(*repeated[: len(fine_widths)], 1),
-                dtype=self.dtype_policy,
-                name="estimator_level_1",
-            )
 
     @property
     def levels(self):
@@ -116,26 +103,27 @@ class CoarseToFineNet(keras.Model):
     def build(self, input_shape=None):
         """Creates all weights; they do not depend on the input's size."""
         self.pyramid.build((None, None, None, 3))
-        widths = self.config["feature_widths"]
+        others = self.frames - 1  # each brings a cost volume and a flow
+        matches = others * ((2 * self.radius + 1) ** 2 + 2)
         for level, estimator in zip(self.levels, self.estimators, strict=True):
-            estimator.build((None, None, None, self._matches(self.radius) + widths[level - 1]))
-        others = self.frames - 1
+            features = self.config["feature_widths"][level - 1]
+            estimator.build((None, None, None, matches + features))
         hidden = self.config["estimator_widths"][-1]
         self.context.build((None, None, None, others * (hidden + 2)))
-        if self.fine is not None:
-            channels = self._matches(self.fine_radius) + widths[0] + hidden
-            self.fine.build((None, None, None, channels))
         self.built = True
-
-    def _matches(self, radius):
-        """Channels that the other frames bring: each a cost volume and a flow."""
-        return (self.frames - 1) * ((2 * radius + 1) ** 2 + 2)
 
     def encode(self, images):
         """Features of the levels 1, 2, ... of images [b, h, w, 3] in [0, 1]."""
         if self.standardise:
             images = standardised(ops.cast(images, "float32"))
+        if self.zoom != 1:
+            images = resize(images, [self._zoomed(side) for side in ops.shape(images)[1:3]])
         return self.pyramid(ops.cast(images, self.compute_dtype))
+
+    def _zoomed(self, side):
+        """`zoom` times a number of pixels, rounded up; it may be a tensor."""
+        sixteenths = round(16 * self.zoom)
+        return -(-side * sixteenths // 16)
 
     def decode(self, first, second, size):
         """Flow between two feature pyramids.
@@ -146,42 +134,28 @@ class CoarseToFineNet(keras.Model):
 
         Returns:
             A dict: `flow` [b, height, width, 2], and `flow_pyramid`, a list from the coarsest level
-            to the refined flow, and to that of level 1 if there is one.
+            to the refined flow.
         """
         flow, pyramid, hidden = None, [], None
         for level, estimator in zip(self.levels, self.estimators, strict=True):
-            inputs, flow = self._compared(first[level - 1], second[level - 1], flow, self.radius)
+            features = ops.cast(first[level - 1], "float32")
+            other = ops.cast(second[level - 1], "float32")
+            if flow is None:
+                flow = ops.zeros_like(features[..., :2])
+            else:
+                flow = resize_flow(flow, ops.shape(features)[1:3], align_corners=True)
+            warped, _ = backward_warp(other, flow, self.border)
+            unit = unit_length(features)
+            volume = local_correlation(unit, unit_length(warped), self.radius)
+            inputs = self.estimator_inputs(volume, features, unit, flow)
             hidden, update = estimator(joined(inputs, self.compute_dtype))
             flow = flow + update if self.residual else update
             pyramid.append(flow)
         inputs = self.context_inputs(hidden, flow)
         _, update = self.context(joined(inputs, self.compute_dtype))
         pyramid.append(self.refine(flow, update))
-        if self.fine is not None:
-            inputs, flow = self._compared(first[0], second[0], pyramid[-1], self.fine_radius)
-            known = resize(ops.cast(hidden, "float32"), ops.shape(flow)[1:3], align_corners=True)
-            _, update = self.fine(joined([*inputs, known], self.compute_dtype))
-            pyramid.append(flow + update)
         full = resize_flow(pyramid[-1], size, align_corners=True)
         return {"flow": full, "flow_pyramid": pyramid}
-
-    def _compared(self, features, other, flow, radius):
-        """What the estimator of a level sees, and the flow that it begins with.
-
-        Args:
-            features, other: [b, h', w', c] of the two images.
-            flow: of the level above, None for 0.
-            radius: of the cost volume.
-        """
-        features, other = ops.cast(features, "float32"), ops.cast(other, "float32")
-        if flow is None:
-            flow = ops.zeros_like(features[..., :2])
-        else:
-            flow = resize_flow(flow, ops.shape(features)[1:3], align_corners=True)
-        warped, _ = backward_warp(other, flow, self.border)
-        unit = unit_length(features)
-        volume = local_correlation(unit, unit_length(warped), radius)
-        return self.estimator_inputs(volume, features, unit, flow), flow
 
     def estimator_inputs(self, volume, features, unit, flow):
         """What a level's estimator sees, to be joined.

@@ -2,14 +2,13 @@
 
 import keras
 
-from kcorr.models.coarse_to_fine import FINE, SMALL, CoarseToFineNet
+from kcorr.models.coarse_to_fine import SMALL, CoarseToFineNet
 from kcorr.models.two_frames import TwoFrameNetwork
 
 VARIANTS = {
     # Exactly the authors' network, 4,273,628 parameters.
     "ddflow": {},
     "ddflow_small": SMALL,
-    "ddflow_fine": FINE,
 }
 
 
@@ -17,8 +16,8 @@ VARIANTS = {
 class DDFlowNet(CoarseToFineNet, TwoFrameNetwork):
     """Optical flow of two frames, from coarse to fine, features computed once per image.
 
-    Level L has size ceil(h / 2^L); levels 6 to 2 carry flow, the flow of level 2 is refined by a
-    dilated context network and enlarged four times. Any size from 16x16 works.
+    Level L has size ceil(zoom h / 2^L); levels 6 to 2 carry flow, the flow of level 2 is refined by
+    a dilated context network and enlarged to the images' size. Any size from 16x16 works.
 
     Args:
         feature_widths: channels of the pyramid's levels 1 to 6.
@@ -30,15 +29,15 @@ class DDFlowNet(CoarseToFineNet, TwoFrameNetwork):
         border: of the warp, see `kcorr.ops.backward_warp`. The authors' weights need "authors".
         standardise: brings each image to mean 0 and variance 1 first, as the authors do where they
             learn from ground truth.
-        fine_widths: hidden channels of an estimator at level 1, which adds to the refined flow, so
-            that it is enlarged only twice; none (the authors): there is none.
-        fine_radius: of its cost volume.
+        zoom: 1 to 4, in sixteenths: images are enlarged so many times before their features are
+            found. A grid that is 1.5 times as fine follows thin things better and takes 2.25 times
+            as long.
 
     Call: `net({"image1": [b, h, w, 3], "image2": [b, h, w, 3]}, backward=False)`, images in [0, 1].
         Returns a dict:
         flow: [b, h, w, 2] pixels, frame 1 to frame 2, float32.
-        flow_pyramid: list from level 6 to level 2, then the refined flow at 1/4, then that of
-            level 1 if there is one, each in pixels of its own grid.
+        flow_pyramid: list from level 6 to level 2, then the refined flow at 1/4, each in pixels of
+            its own grid.
         features: list of the first image's features, level 1 to 6.
         flow_backward, flow_backward_pyramid: the same from frame 2 to frame 1, if `backward`.
 

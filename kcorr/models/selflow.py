@@ -33,6 +33,8 @@ class SelFlowNet(CoarseToFineNet):
         border: of the warp, see `kcorr.ops.backward_warp`. The authors' weights need "authors".
         standardise: brings each image to mean 0 and variance 1 first, as the authors do where they
             learn from ground truth (their Sintel model).
+        zoom: 1 to 4, in sixteenths: images are enlarged so many times before their features are
+            found.
 
     Call: `net({"image0", "image1", "image2"}, backward=False)`, each [b, h, w, 3] in [0, 1],
         consecutive frames. Returns a dict, float32 but for the features:

@@ -3,7 +3,7 @@
 import functools
 import zipfile
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
@@ -32,11 +32,13 @@ class Shipped:
         network: its name for `kcorr.models.build`.
         file: name of the weights file in `kcorr/weights`.
         description: one line.
+        options: constructor arguments besides those of `network`.
     """
 
     network: str
     file: str
     description: str
+    options: dict = field(default_factory=dict)
 
 
 SHIPPED = {
@@ -58,7 +60,8 @@ def load(name_or_path, network=None, dtype="float32", gives=None):
             version).
         network: what a `.weights.h5` file belongs to, a name of `kcorr.models.build`. None finds
             the known network that has exactly these parameters, of any number of landmarks or
-            dimensions. (Such a file does not hold a `picture_size`; a `.keras` file does.)
+            dimensions. (Such a file does not hold a `picture_size` or a `zoom`; a `.keras` file
+            does.)
         dtype: dtype policy that the network computes in; a SavedModel keeps its own.
         gives: what is wanted: "flow", "landmarks", "labels" or "matches"; None takes any network.
 
@@ -89,7 +92,7 @@ def _load(name_or_path, network, dtype, gives):
                 f"{path}: the weights of {name_or_path!r} are missing from this installation of "
                 "kcorr; expected them to come with the package"
             )
-        return _load_weights(path, shipped.network, dtype, None)
+        return _load_weights(path, shipped.network, dtype, None, **shipped.options)
     path = Path(name_or_path)
     if path.is_dir():
         return load_saved_model(path, _allowed())
@@ -130,7 +133,7 @@ def _load_keras(path, dtype):
     return twin
 
 
-def _load_weights(path, network, dtype, gives):
+def _load_weights(path, network, dtype, gives, **options):
     shapes, outputs = _stored_shapes(path)
     if network:
         families = [[network]]
@@ -154,7 +157,7 @@ def _load_weights(path, network, dtype, gives):
             f"{path}: fits {' and '.join(fitting)}; expected to be told which by `network`"
         )
     [name] = fitting
-    model = build(name, dtype=dtype, **_options(name, _free(name, outputs)))
+    model = build(name, dtype=dtype, **options, **_options(name, _free(name, outputs)))
     try:
         model.load_weights(path)
     except Exception as error:  # HDF5 and Keras raise KeyError, OSError, ValueError, ...

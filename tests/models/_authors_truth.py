@@ -94,14 +94,14 @@ def unit(features):
     return features / np.sqrt(np.maximum((features**2).sum(-1, keepdims=True), 1e-12))
 
 
-def cost_volume(first, second, radius=4):
+def cost_volume(first, second):
     height, width, _ = first.shape
-    second = np.pad(second, [(radius, radius), (radius, radius), (0, 0)])
+    second = np.pad(second, [(4, 4), (4, 4), (0, 0)])
     return np.stack(
         [
             (first * second[dy : dy + height, dx : dx + width]).sum(-1)
-            for dy in range(2 * radius + 1)
-            for dx in range(2 * radius + 1)
+            for dy in range(9)
+            for dx in range(9)
         ],
         -1,
     )
@@ -109,11 +109,6 @@ def cost_volume(first, second, radius=4):
 
 def enlarge(flow, height, width):
     """Bilinear with corners on corners; the vectors times new size / old size."""
-    return stretch(flow, height, width) * [width / flow.shape[1], height / flow.shape[0]]
-
-
-def stretch(flow, height, width):
-    """Bilinear with corners on corners."""
     for axis, new in ((0, height), (1, width)):
         old = flow.shape[axis]
         position = np.arange(new) * ((old - 1) / max(new - 1, 1))
@@ -121,6 +116,9 @@ def stretch(flow, height, width):
         fraction = np.expand_dims(position - low, 1 - axis)[..., None]
         left = np.take(flow, low, axis)
         flow = left + (np.take(flow, np.minimum(low + 1, old - 1), axis) - left) * fraction
+        scale = np.ones(2)
+        scale[1 - axis] = new / old
+        flow = flow * scale
     return flow
 
 
@@ -133,11 +131,8 @@ def features_of(image, weights):
     return pyramid
 
 
-def ddflow(image1, image2, weights, fine_radius=None):
-    """[h, w, 3] twice -> flows of level 6 to 2, refined, full resolution, in float64.
-
-    With `fine_radius` the refined flow is corrected at level 1, which is kcorr's own.
-    """
+def ddflow(image1, image2, weights):
+    """[h, w, 3] twice -> flows of level 6 to 2, refined, full resolution, in float64."""
     weights = {name: value.astype("float64") for name, value in weights.items()}
     firsts, seconds = (features_of(i.astype("float64"), weights) for i in (image1, image2))
     flows, flow = [], np.zeros((1, 1, 2))
@@ -152,21 +147,12 @@ def ddflow(image1, image2, weights, fine_radius=None):
             hidden = convolve(hidden, weights, f"estimator_level_{level}/conv{i}")
         flow = convolve(hidden, weights, f"estimator_level_{level}/conv6", activate=False)
         flows.append(flow)
-    known, hidden = hidden, np.concatenate([hidden, flow], -1)
+    hidden = np.concatenate([hidden, flow], -1)
     for i, dilation in enumerate(DILATIONS, 1):
         name = f"context_network/dilated_conv{i}"
         hidden = convolve(hidden, weights, name, dilation=dilation, activate=i < 7)
-    flows.append(flow + hidden)
-    if fine_radius is not None:
-        first, second = unit(firsts[0]), seconds[0]
-        flow = enlarge(flows[-1], *first.shape[:2])
-        volume = cost_volume(first, unit(warp(second, flow)), fine_radius)
-        known = stretch(known, *first.shape[:2])
-        hidden = np.concatenate([volume, first, flow, known], -1)
-        for i, dilation in enumerate((1, 2), 1):
-            hidden = convolve(hidden, weights, f"estimator_level_1/conv{i}", dilation=dilation)
-        flows.append(flow + convolve(hidden, weights, "estimator_level_1/conv3", activate=False))
-    return [*flows, enlarge(flows[-1], *image1.shape[:2])]
+    refined = flow + hidden
+    return [*flows, refined, enlarge(refined, *image1.shape[:2])]
 
 
 def selflow(image0, image1, image2, weights):

@@ -10,6 +10,7 @@ from _contract import KEYS, assert_close, pictures, swapped
 from keras import ops
 
 from kcorr.models import DDFlowNet, build
+from kcorr.ops import resize, resize_flow
 
 TINY = {
     "feature_widths": (4, 5, 6, 7, 8, 9),
@@ -129,6 +130,29 @@ def test_the_context_network_adds():
     np.testing.assert_allclose(flow, np.broadcast_to([8, 4], flow.shape), rtol=1e-5)
 
 
+def test_a_zoomed_network_estimates_on_a_finer_grid():
+    images, zoomed = pictures(50, 70), tiny(zoom=1.5)
+    found = call(zoomed, images, backward=True)
+    large = {key: np.asarray(resize(image, (75, 105))) for key, image in images.items()}
+    expected = call(tiny(), large, backward=True)
+    assert_close(found["flow_pyramid"], expected["flow_pyramid"], rtol=1e-4, atol=1e-5)
+    for name in ("flow", "flow_backward"):
+        refined = expected[f"{name}_pyramid"][-1]
+        full = np.asarray(resize_flow(refined, (50, 70), align_corners=True))
+        assert_close(found[name], full, rtol=1e-4, atol=1e-5)
+
+
+def test_a_zoomed_flow_is_in_pixels_of_the_picture():
+    flow = planted({"estimator_level_2": (3, -6)}, zoom=1.5)  # on 48x72 of 128x192
+    np.testing.assert_allclose(flow, np.broadcast_to([8, -16], flow.shape), rtol=1e-5)
+
+
+@pytest.mark.parametrize("zoom", [0.5, 5, float("nan")])
+def test_bad_zooms(zoom):
+    with pytest.raises(ValueError, match=r"zoom must be within 1\.\.4, got"):
+        tiny(zoom=zoom)
+
+
 @pytest.mark.parametrize("residual", [False, True])
 def test_gradients_reach_every_weight(residual):
     gradients = weight_gradients(
@@ -142,10 +166,11 @@ def test_gradients_reach_every_weight(residual):
 
 
 @pytest.mark.tensorflow_only
-def test_one_graph_for_all_sizes():
+@pytest.mark.parametrize("zoom", [1, 1.25])
+def test_one_graph_for_all_sizes(zoom):
     import tensorflow as tf
 
-    network, traces = tiny(), []
+    network, traces = tiny(zoom=zoom), []
     spec = tf.TensorSpec([None, None, None, 3])
 
     @tf.function(input_signature=[{"image1": spec, "image2": spec}])
@@ -176,7 +201,7 @@ def every_layer(network):
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_save_and_reload(policy, tmp_path):
-    network = tiny(dtype=policy, residual=True, border="zero", name="mine")
+    network = tiny(dtype=policy, residual=True, border="zero", zoom=1.25, name="mine")
     images = pictures(32, 40)
     expected = call(network, images)
     network.save(tmp_path / "network.keras")
@@ -217,5 +242,5 @@ def test_mixed_precision_stays_close(network):
 
 def test_registry():
     assert build("ddflow_small", radius=3).radius == 3
-    with pytest.raises(ValueError, match="unknown network 'raft'; known are ddflow, ddflow_fine"):
+    with pytest.raises(ValueError, match="unknown network 'raft'; known are ddflow, ddflow_small"):
         build("raft")

@@ -11,6 +11,7 @@ from keras import ops
 
 from kcorr.models import SelFlowNet, build
 from kcorr.models.coarse_to_fine import standardised
+from kcorr.ops import resize, resize_flow
 
 TINY = {  # four levels and not six: there is less to trace
     "feature_widths": (4, 5, 6, 7),
@@ -61,6 +62,17 @@ def test_any_size_gives_named_outputs_of_ceil_sizes(network, size):
         assert outputs[key].shape == (2, *size, 2)
     expected = [(2, *level, c) for level, c in zip(levels, TINY["feature_widths"], strict=True)]
     assert [features.shape for features in outputs["features"]] == expected
+
+
+def test_a_zoomed_network_estimates_on_a_finer_grid():
+    images = pictures(20, 30)
+    found = call(tiny(zoom=1.5), images)
+    large = {key: np.asarray(resize(image, (30, 45))) for key, image in images.items()}
+    expected = call(tiny(), large)
+    for key in ("flow", "flow_previous"):
+        assert_close(found[f"{key}_pyramid"], expected[f"{key}_pyramid"])
+        refined = expected[f"{key}_pyramid"][-1]
+        assert_close(found[key], np.asarray(resize_flow(refined, (20, 30), align_corners=True)))
 
 
 @pytest.mark.parametrize("variant", [{}, {"residual": True, "border": "zero"}])

@@ -112,7 +112,7 @@ def test_what_is_refused(files, tmp_path):
         "text.keras": "damaged, or not a .keras file; expected one that Keras saved",
         "cut.keras": "damaged, or not a .keras file; expected one that Keras saved",
         "zip.keras": "damaged, or not a network of kcorr (",
-        "dense.keras": "holds a Sequential; expected a flow network such as ddflow or ddflow_fine",
+        "dense.keras": "holds a Sequential; expected a flow network such as ddflow or ddflow_small",
         "text.weights.h5": "damaged, or not a .weights.h5 file; expected one that Keras saved",
         "cut.weights.h5": "damaged, or not a .weights.h5 file; expected one that Keras saved",
         "dense.weights.h5": "its 2 arrays do not fit; expected exactly the parameters of ddflow or",
@@ -130,7 +130,7 @@ def test_what_is_refused(files, tmp_path):
     unknown = r"unknown model 'flownet'; expected ddflow or matching \(shipped\)"
     with pytest.raises(ValueError, match=unknown):
         load("flownet")
-    with pytest.raises(ValueError, match="unknown network 'pwc'; known are ddflow, ddflow_fine"):
+    with pytest.raises(ValueError, match="unknown network 'pwc'; known are ddflow, ddflow_small"):
         load(files / "net.weights.h5", network="pwc")
     with pytest.raises(ValueError, match="its 98 arrays do not fit; expected exactly the param"):
         load(files / "net.weights.h5", network="ddflow")
