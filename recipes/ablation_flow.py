@@ -26,7 +26,7 @@ from nothing to the row's network, not those of the other members of its ensembl
 
 from absl import flags
 
-from recipes import common, evaluation, flow_unsupervised, students
+from recipes import common, evaluation, flow_unsupervised, networks, students
 
 FLAGS = flags.FLAGS
 ROWS = {
@@ -103,7 +103,7 @@ def main():
     training = Training(scenes("train", FLAGS.train_scenes, TRAIN_SEED), workdir)
     test = scenes("test", FLAGS.test_scenes, evaluation.SCENE_SEED)
     # One network is measured, with each row's weights in turn: its graph is built only once.
-    measured, results = common.make_network(), {}
+    measured, results = networks.make_network(), {}
     method = evaluation.network_method(measured)
     for name in (name for name in ROWS if name in FLAGS.rows):
         measured.set_weights(training(name).get_weights())
@@ -141,12 +141,12 @@ class Training:
         """Member 0 of an ensemble is the row itself; the others have other seeds."""
         if (name, member) not in self.networks:
             before = self.before(name, member)
-            network = students.copy_of(before[0]) if before else common.make_network(FLAGS.init)
+            network = students.copy_of(before[0]) if before else networks.make_network(FLAGS.init)
             folder = self.workdir / (f"{name}_{member}" if member else name)
             folder.mkdir(exist_ok=True)
             with students.seed_of(member):
                 logs = self.learn(name, network, before, folder)
-            common.finish(network, folder, logs)
+            networks.finish(network, folder, logs)
             self.networks[name, member] = network
         return self.networks[name, member]
 

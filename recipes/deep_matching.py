@@ -27,7 +27,7 @@ import time
 
 from absl import flags
 
-from recipes import common, evaluation, labelled, scenes
+from recipes import common, evaluation, labelled, networks, scenes
 
 FLAGS = flags.FLAGS
 HOG, CNN = "deep_matching_hog", "deep_matching"
@@ -89,7 +89,7 @@ def main():
         if not FLAGS["rows"].present:
             FLAGS.rows = ["hog", "cnn_both", "flow"]
     rows = [row for row in ROWS if row in FLAGS.rows]
-    networks = {row: learned(row, workdir) for row in rows}
+    trained = {row: learned(row, workdir) for row in rows}
     methods = {ROWS[row][0]: method_of(network) for row, network in networks.items()}
     results = {}
     for title, source in test_sources().items():
@@ -125,7 +125,7 @@ def learned(row, workdir):
         objective.build()
         objective.compile(optimizer(), jit_compile=FLAGS.jit_compile)
         logs = common.fit(objective, learning_data(), folder, ignore=MEASURING)
-        common.finish(network, folder, logs)
+        networks.finish(network, folder, logs)
     measured = make(row, FLAGS.test_radius)
     measured.set_weights(network.get_weights())
     if exponents or descriptors:
@@ -163,7 +163,7 @@ def make(row, radius):
             raise common.UserError(f"--vgg_weights: {error}") from error
     network = build(name, dtype=FLAGS.dtype_policy, **options)
     if FLAGS.init and name == CNN:
-        common.load_init(network, FLAGS.init)
+        networks.load_init(network, FLAGS.init)
     return network
 
 

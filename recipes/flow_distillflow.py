@@ -18,7 +18,7 @@ halved as the authors' census loss is half of UFlow's (KITTI: --smoothness=1 --s
 
 from absl import flags
 
-from recipes import common, flow_unsupervised, frames, students
+from recipes import common, flow_unsupervised, frames, networks, students
 
 FLAGS = flags.FLAGS
 FAMILIES = ("occlusion", "colour", "geometry")
@@ -58,7 +58,7 @@ def main():
         common.shrink_for_smoke("spynet_small")
         FLAGS.ensemble, FLAGS.agreement = min(FLAGS.ensemble, 1), None
     source = frames.open_pairs()
-    members = [common.make_network(path) for path in FLAGS.members]
+    members = [networks.make_network(path) for path in FLAGS.members]
     if FLAGS.stage in ("all", "teachers"):
         members = train_teachers(source, workdir)
     if FLAGS.stage in ("all", "data"):
@@ -77,9 +77,9 @@ def train_teachers(source, workdir):
         folder = workdir / f"teacher_{number}"
         folder.mkdir(exist_ok=True)
         with students.seed_of(number):
-            network = common.make_network(FLAGS.init)
+            network = networks.make_network(FLAGS.init)
             logs = flow_unsupervised.train_stages(network, source, folder, STUDENT)
-        common.finish(network, folder, logs)
+        networks.finish(network, folder, logs)
         teachers.append(network)
     return teachers
 
@@ -107,7 +107,7 @@ def train_student(start, teachers, source, workdir, number=0, ignore=()):
             noise="occlusion" in FLAGS.challenges,
         )
         logs = students.train(objective, data, source, workdir, ignore)
-    common.finish(student, workdir, logs)
+    networks.finish(student, workdir, logs)
     return student
 
 

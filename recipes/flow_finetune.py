@@ -22,7 +22,7 @@ authors start at 1e-4; their steps and the rest of their augmentation are not kn
 
 from absl import flags
 
-from recipes import common, labelled
+from recipes import common, labelled, networks
 
 FLAGS = flags.FLAGS
 KEYS = ("image1", "image2", "flow", "valid")
@@ -58,7 +58,7 @@ def main():
         best="val_epe",
         validation=validation(held_out),
     )
-    common.finish(network, workdir, logs)
+    networks.finish(network, workdir, logs)
 
 
 def make_network():
@@ -68,13 +68,13 @@ def make_network():
     from kcorr.models.registry import NETWORKS
 
     if not FLAGS.standardise:
-        return common.make_network(FLAGS.init)
+        return networks.make_network(FLAGS.init)
     if "standardise" not in inspect.signature(NETWORKS[FLAGS.network][0].__init__).parameters:
         raise common.UserError(
             f"--standardise: {FLAGS.network} takes images as they are; expected --network=ddflow, "
             "selflow or their small ones"
         )
-    return common.make_network(FLAGS.init, standardise=True)
+    return networks.make_network(FLAGS.init, standardise=True)
 
 
 def open_data(frames):

@@ -9,7 +9,7 @@ Pictures and video frames, unlabelled, are cut into layers that move by known mo
 
 from absl import flags
 
-from recipes import common, scenes
+from recipes import common, networks, scenes
 
 FLAGS = flags.FLAGS
 common.define_training_flags(steps=14000, batch_size=4, learning_rate=4e-4)
@@ -41,7 +41,7 @@ def main():
 
     from kcorr.objectives import SupervisedFlow
 
-    network = common.make_network(FLAGS.init)
+    network = networks.make_network(FLAGS.init)
     objective = SupervisedFlow(network, exponent=FLAGS.exponent, gamma=FLAGS.gamma)
     objective.build()
     length = FLAGS.schedule_steps or FLAGS.steps
@@ -70,7 +70,7 @@ def main():
         best="val_epe" if FLAGS.validation_scenes else "loss",
         validation=validation() if FLAGS.validation_scenes else None,
     )
-    common.finish(objective.network, workdir, logs)
+    networks.finish(objective.network, workdir, logs)
 
 
 def validation():

@@ -14,7 +14,7 @@ The authors train A for 100k and B for 300k steps with batch 4 and Adam 1e-4, ha
 
 from absl import flags
 
-from recipes import common, frames
+from recipes import common, frames, networks
 
 FLAGS = flags.FLAGS
 common.define_training_flags(steps=2000, batch_size=4, learning_rate=1e-4, init="ddflow")
@@ -35,9 +35,9 @@ def main():
     if FLAGS.smoke:
         common.shrink_for_smoke("spynet_small")
         FLAGS.brightness_steps = 2
-    network = common.make_network(FLAGS.init)
+    network = networks.make_network(FLAGS.init)
     logs = train_stages(network, frames.open_pairs(), workdir)
-    common.finish(network, workdir, logs)
+    networks.finish(network, workdir, logs)
 
 
 def train_stages(network, source, workdir, ignore=()):

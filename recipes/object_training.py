@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from recipes import common, object_views, objects
+from recipes import common, networks, object_views, objects
 
 FLAGS = flags.FLAGS
 WARPS = ("training", "hard")
@@ -56,12 +56,12 @@ def fit(objective, shown, workdir, draw, best, mirror=False):
         sample={"image": faces.astype("float32") / 255},
         draw=draw,
     )
-    common.finish(objective.network, workdir, logs)
+    networks.finish(objective.network, workdir, logs)
 
 
 def make_network(**options):
     """The network of --network, with the weights of --init."""
-    return common.make_network(FLAGS.init, picture_size=objects.side(), **options)
+    return networks.make_network(FLAGS.init, picture_size=objects.side(), **options)
 
 
 def shrink_for_smoke():

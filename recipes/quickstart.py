@@ -17,7 +17,7 @@ from pathlib import Path
 
 from absl import flags
 
-from recipes import common, evaluation, flow_ddflow, frames
+from recipes import common, evaluation, flow_ddflow, frames, networks
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("export_dir", "saved_models/quickstart", "the exported model's folder")
@@ -46,8 +46,8 @@ def main():
         common.shrink_for_smoke()
         FLAGS.export_dir = str(workdir / "saved_model")
     say("1/5  real frames and the shipped network")
-    source, network = frames.open_pairs(), common.make_network(FLAGS.init)
-    before = common.make_network()
+    source, network = frames.open_pairs(), networks.make_network(FLAGS.init)
+    before = networks.make_network()
     before.set_weights(network.get_weights())
     say(f"     {len(source)} pairs of frames, {network.count_params():,} parameters")
 
@@ -58,7 +58,7 @@ def main():
 
     say(f"3/5  {FLAGS.steps} steps on unlabelled video")
     flow_ddflow.train_student(network, before, source, workdir)
-    common.save_network(network, workdir)
+    networks.save_network(network, workdir)
 
     say("4/5  after training")
     after, drawn_after = measure(sources, {"after": evaluation.network_method(network)})

@@ -5,7 +5,7 @@ import importlib.util
 
 from absl import flags
 
-from recipes import common, frames
+from recipes import common, frames, networks
 
 FLAGS = flags.FLAGS
 FLAG_NAMES = ("student_steps", "crop", "distillation")
@@ -44,14 +44,14 @@ def run_stages(workdir, train_teacher, train_student):
             returns its last logs.
         train_student: the same, of (student, teacher, folder).
     """
-    teacher = common.make_network(FLAGS.teacher if FLAGS.stage == "student" else FLAGS.init)
+    teacher = networks.make_network(FLAGS.teacher if FLAGS.stage == "student" else FLAGS.init)
     if FLAGS.stage != "student":
         folder = workdir / "teacher"
         folder.mkdir(exist_ok=True)
-        common.finish(teacher, folder, train_teacher(teacher, folder))
+        networks.finish(teacher, folder, train_teacher(teacher, folder))
     if FLAGS.stage != "teacher":
         student = copy_of(teacher)
-        common.finish(student, workdir, train_student(student, teacher, workdir))
+        networks.finish(student, workdir, train_student(student, teacher, workdir))
 
 
 def define_noise_flags():
@@ -133,7 +133,7 @@ def train(objective, dataset_of_seed, source, workdir, ignore=()):
 
 def copy_of(network):
     """A network of the same kind with the same weights."""
-    twin = common.make_network()
+    twin = networks.make_network()
     twin.set_weights(network.get_weights())
     return twin
 

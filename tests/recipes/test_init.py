@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kcorr.models import build
-from recipes import common
+from recipes import common, networks
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +20,8 @@ def saved(tmp_path_factory):
 
 @pytest.fixture
 def load_init(monkeypatch):
-    monkeypatch.setattr(common, "FLAGS", SimpleNamespace(network="ddflow_small"))
-    return common.load_init
+    monkeypatch.setattr(networks, "FLAGS", SimpleNamespace(network="ddflow_small"))
+    return networks.load_init
 
 
 def test_standardised_pictures_are_no_matter_of_weights_alone(saved, load_init):

@@ -262,6 +262,8 @@ WRONG = [
     ("ablation_flow", ["--layers=8,3"], "--layers takes two numbers such as 3,8"),
     ("deep_matching", ["--rows=dog"], "dog"),
     ("deep_matching", ["--rows="], "--rows must name at least one row"),
+    ("flow_scenes", ["--zoom=1.5", "--network=pwcnet"], "--zoom is for the networks ddflow"),
+    ("flow_scenes", ["--zoom=0.5"], "zoom"),
     ("deep_matching", ["--radius=7"], "--radius must be even"),
     ("landmarks", ["--margin=15"], "--margin takes even numbers from 0 to 14"),
     ("evaluate_landmarks", [], "--model must name at least one network"),
