@@ -90,7 +90,7 @@ def main():
             FLAGS.rows = ["hog", "cnn_both", "flow"]
     rows = [row for row in ROWS if row in FLAGS.rows]
     trained = {row: learned(row, workdir) for row in rows}
-    methods = {ROWS[row][0]: method_of(network) for row, network in networks.items()}
+    methods = {ROWS[row][0]: method_of(network) for row, network in trained.items()}
     results = {}
     for title, source in test_sources().items():
         results[title], kept = measure(source, methods)
