@@ -50,6 +50,10 @@ weights: .venv/demo
 	    --size=256x320 --strides=1,2,4 --dtype_policy=mixed_bfloat16 --data_dir=$$(.venv/bin/python \
 	    -c "from kcorr.datasets import demo_videos as v; print(v()['cityCC0'], v()['bikes'], sep=',')")
 	cp runs/ddflow5/network.weights.h5 kcorr/weights/ddflow.weights.h5
+	.venv/bin/python -m recipes.flow_scenes --workdir=runs/zoom1 --init=ddflow --zoom=1.5 \
+	    --steps=3600 --learning_rate=2e-4 --seed=5 --size=256x320 --batch_size=2 --max_motion=100 \
+	    --fast_share=0.3 --exponent=0.7 --dtype_policy=mixed_bfloat16
+	cp runs/zoom1/network.weights.h5 kcorr/weights/ddflow_zoom.weights.h5
 	.venv/bin/python -m recipes.deep_matching --rows=cnn_both --test_size=256x384 \
 	    --workdir=runs/matching
 	cp runs/matching/cnn_both/network.weights.h5 kcorr/weights/matching.weights.h5

@@ -54,6 +54,9 @@ def define_training_flags(
         check_size("size")
     if networks is NETWORKS:
         flags.DEFINE_float("zoom", 1.0, "pictures are enlarged so many times for the network", 1, 4)
+        flags.register_validator(
+            "zoom", lambda zoom: zoom * 16 % 1 == 0, "--zoom takes sixteenths, such as 1.5"
+        )
         flags.register_multi_flags_validator(
             ["zoom", "network"],
             lambda given: given["zoom"] == 1 or given["network"].startswith(("ddflow", "selflow")),
@@ -194,7 +197,8 @@ def shrink_for_smoke(network=None):
     Nearly all of a smoke run is tracing: where several objectives are, `network`, one of fewer
     operations than the default, learns unless --network says otherwise.
     """
-    if network and not FLAGS["network"].present:
+    zoomed = "zoom" in FLAGS and FLAGS.zoom != 1  # not every network can be
+    if network and not (FLAGS["network"].present or zoomed):
         FLAGS.network = network
     FLAGS.steps, FLAGS.epoch_steps, FLAGS.batch_size = 4, 2, 2
     FLAGS.init, FLAGS.progress = None, False

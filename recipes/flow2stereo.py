@@ -3,7 +3,7 @@
     python -m recipes.flow2stereo --data_dir=my/stereo --workdir=runs/flow2stereo
     python -m recipes.flow2stereo --data_dir=kitti/data_scene_flow_multiview --size=256x640 \
         --workdir=runs/kitti
-    python -m recipes.flow2stereo --stage=student --teacher=runs/kitti/teacher/network.weights.h5 \
+    python -m recipes.flow2stereo --stage=student --teacher=runs/kitti/teacher/network.keras \
         --data_dir=kitti/data_scene_flow_multiview --size=256x640 --workdir=runs/kitti_student
     python -m recipes.flow2stereo --smoke --workdir=/tmp/flow2stereo             # seconds
 
@@ -58,7 +58,7 @@ flags.register_validator(
 
 
 def main():
-    """Trains; writes WORKDIR/teacher/network.weights.h5 and WORKDIR/network.weights.h5."""
+    """Trains; writes network.keras and network.weights.h5 into WORKDIR/teacher and WORKDIR."""
     workdir = common.open_workdir()
     if FLAGS.smoke:
         common.shrink_for_smoke("spynet_small")

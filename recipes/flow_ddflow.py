@@ -2,7 +2,7 @@
 
     python -m recipes.flow_ddflow --data_dir=my/video.mp4 --workdir=runs/ddflow
     python -m recipes.flow_ddflow --stage=teacher --workdir=runs/ddflow
-    python -m recipes.flow_ddflow --stage=student --teacher=runs/ddflow/teacher/network.weights.h5 \
+    python -m recipes.flow_ddflow --stage=student --teacher=runs/ddflow/teacher/network.keras \
         --workdir=runs/ddflow
     python -m recipes.flow_ddflow --smoke --workdir=/tmp/ddflow                  # seconds
 
@@ -28,7 +28,7 @@ flags.DEFINE_bool("precompute", False, "write the teacher's flow to files first"
 
 
 def main():
-    """Trains; writes WORKDIR/teacher/network.weights.h5 and WORKDIR/network.weights.h5."""
+    """Trains; writes network.keras and network.weights.h5 into WORKDIR/teacher and WORKDIR."""
     workdir = common.open_workdir()
     if FLAGS.smoke:
         common.shrink_for_smoke("spynet_small")
@@ -70,7 +70,9 @@ def write_labels(teacher, source, folder):
     from kcorr.models.predict import Predictor
     from kcorr.pipelines import teacher_files
 
-    digest = hashlib.sha256(b"".join(w.tobytes() for w in teacher.get_weights())).hexdigest()
+    config = repr(sorted(teacher.get_config().items())).encode()
+    weights = b"".join(w.tobytes() for w in teacher.get_weights())
+    digest = hashlib.sha256(config + weights).hexdigest()
     stamp = folder / "teacher.sha256"
     if stamp.exists() and stamp.read_text() != digest:
         shutil.rmtree(folder)  # labels of another teacher

@@ -1,7 +1,7 @@
 """DistillFlow (Liu et al., TPAMI 2021): students under challenges, then a student of an ensemble.
 
     python -m recipes.flow_distillflow --data_dir=my/video.mp4 --workdir=runs/distillflow
-    python -m recipes.flow_distillflow --stage=model --members=a.weights.h5,b.weights.h5 \
+    python -m recipes.flow_distillflow --stage=model --members=a.keras,b.keras \
         --workdir=runs/distillflow
     python -m recipes.flow_distillflow --smoke --workdir=/tmp/distillflow        # seconds
 
@@ -52,13 +52,13 @@ flags.register_multi_flags_validator(
 
 
 def main():
-    """Trains; writes network.weights.h5 into each stage's folder and the last into WORKDIR."""
+    """Trains; writes the networks into each stage's folder and the last into WORKDIR."""
     workdir = common.open_workdir()
     if FLAGS.smoke:
         common.shrink_for_smoke("spynet_small")
         FLAGS.ensemble, FLAGS.agreement = min(FLAGS.ensemble, 1), None
     source = frames.open_pairs()
-    members = [networks.make_network(path) for path in FLAGS.members]
+    members = [networks.make_network(path, learns=False) for path in FLAGS.members]
     if FLAGS.stage in ("all", "teachers"):
         members = train_teachers(source, workdir)
     if FLAGS.stage in ("all", "data"):

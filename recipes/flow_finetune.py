@@ -2,7 +2,7 @@
 
     python -m recipes.flow_finetune --data=kitti2015 --data_dir=data/kitti2015 \
         --multi_view_dir=data/kitti2015_multiview --network=selflow \
-        --init=runs/selflow/network.weights.h5 --workdir=runs/kitti
+        --init=runs/selflow/network.keras --workdir=runs/kitti
     python -m recipes.flow_finetune --data=sintel --data_dir=data/sintel --standardise \
         --workdir=runs/sintel
     python -m recipes.flow_finetune --smoke --workdir=/tmp/finetune              # seconds

@@ -32,7 +32,7 @@ KEYS = ("image1", "image2", "flow", "valid")
 
 
 def main():
-    """Trains; writes the network to WORKDIR/network.weights.h5."""
+    """Trains; writes network.keras and network.weights.h5 into WORKDIR."""
     workdir = common.open_workdir()
     if FLAGS.smoke:
         common.shrink_for_smoke("spynet_small")

@@ -4,7 +4,7 @@
     python -m recipes.flow_selflow --network=pwcnet_small --frames=2 --data_dir=my/frames \
         --workdir=runs/selflow_pwc
     python -m recipes.flow_selflow --stage=student --workdir=runs/selflow \
-        --teacher=runs/selflow/teacher/network.weights.h5
+        --teacher=runs/selflow/teacher/network.keras
     python -m recipes.flow_selflow --smoke --workdir=/tmp/selflow                # seconds
 
 The teacher learns from nothing in two stages (brightness, then census where nothing is hidden). The
@@ -36,7 +36,7 @@ FLAGS.set_default("brightness_steps", 2000)
 
 
 def main():
-    """Trains; writes WORKDIR/teacher/network.weights.h5 and WORKDIR/network.weights.h5."""
+    """Trains; writes network.keras and network.weights.h5 into WORKDIR/teacher and WORKDIR."""
     workdir = common.open_workdir()
     if FLAGS.smoke:
         common.shrink_for_smoke()

@@ -30,7 +30,7 @@ flags.DEFINE_float("ema", 0.99, "momentum of the averaged weights", lower_bound=
 
 
 def main():
-    """Trains; writes WORKDIR/network.weights.h5."""
+    """Trains; writes network.keras and network.weights.h5 into WORKDIR."""
     workdir = common.open_workdir()
     if FLAGS.smoke:
         common.shrink_for_smoke("spynet_small")

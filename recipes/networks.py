@@ -7,8 +7,14 @@ from recipes import common
 FLAGS = flags.FLAGS
 
 
-def make_network(init=None, **options):
-    """The network of --network and --dtype_policy, with the weights of `init` (None: fresh)."""
+def make_network(init=None, learns=True, **options):
+    """The network of --network, --zoom and --dtype_policy.
+
+    Args:
+        init: whose weights it has, None: fresh ones.
+        learns: whether it goes on learning; a teacher that does not must be as it was.
+        **options: more constructor arguments.
+    """
     import keras
 
     from kcorr.models import build
@@ -18,12 +24,15 @@ def make_network(init=None, **options):
         options["zoom"] = FLAGS.zoom
     network = build(FLAGS.network, dtype=FLAGS.dtype_policy, **options)
     if init:
-        load_init(network, init)
+        load_init(network, init, learns)
     return network
 
 
-def load_init(network, init):
-    """Loads `init` into `network`; anything that does not fit is a `UserError`."""
+def load_init(network, init, learns=True):
+    """Loads `init` into `network`; anything that does not fit is a `UserError`.
+
+    A network that goes on learning may begin to be one that enlarges pictures.
+    """
     from kcorr.models import load
 
     try:
@@ -35,17 +44,19 @@ def load_init(network, init):
             f"{init}: this network learned from standardised pictures; expected one that takes "
             "them as they are, or --standardise of recipes.flow_finetune"
         )
-    zoom = getattr(loaded, "zoom", 1)
-    if zoom not in (1, getattr(network, "zoom", 1)):
-        raise common.UserError(
-            f"{init}: this network learned from pictures enlarged {zoom:g} times; expected "
-            f"--zoom={zoom:g}"
-        )
     have, want = ([tuple(w.shape) for w in getattr(n, "weights", ())] for n in (loaded, network))
     if have != want:
         raise common.UserError(
             f"{init}: its weights do not fit --network={FLAGS.network}; expected another, "
             "or weights of this one (--init= starts from nothing)"
+        )
+    # A file of weights alone does not say how its network saw pictures.
+    unknown = init.lower().endswith(".weights.h5")
+    zoom, wanted = (getattr(one, "zoom", 1) for one in (loaded, network))
+    if zoom != wanted and (zoom != 1 or not (learns or unknown)):
+        raise common.UserError(
+            f"{init}: this network learned from pictures enlarged {zoom:g} times; expected "
+            f"--zoom={zoom:g}"
         )
     network.set_weights(loaded.get_weights())
 

@@ -44,7 +44,10 @@ def run_stages(workdir, train_teacher, train_student):
             returns its last logs.
         train_student: the same, of (student, teacher, folder).
     """
-    teacher = networks.make_network(FLAGS.teacher if FLAGS.stage == "student" else FLAGS.init)
+    if FLAGS.stage == "student":
+        teacher = networks.make_network(FLAGS.teacher, learns=False)
+    else:
+        teacher = networks.make_network(FLAGS.init)
     if FLAGS.stage != "student":
         folder = workdir / "teacher"
         folder.mkdir(exist_ok=True)

@@ -9,7 +9,7 @@ import tempfile
 from kcorr.cli.errors import CommandError, one_line
 
 
-def add_model_arguments(parser, default="ddflow", also=""):
+def add_model_arguments(parser, default="ddflow_zoom", also=""):
     """--model, which is required where there is no default, and --network.
 
     Args:

@@ -88,7 +88,10 @@ def flow_signatures(network):
 
     def features(image):
         # Convolutions with "same" padding take any size: nothing is padded here.
-        levels = network.pyramid(unit_range(image))
+        image = unit_range(image)
+        if hasattr(network, "prepared"):
+            image = network.prepared(image)
+        levels = network.pyramid(image)
         return {f"level_{number}": level for number, level in enumerate(levels, start=1)}
 
     both = {schema.IMAGE1: PIXELS["uint8"], schema.IMAGE2: PIXELS["uint8"]}
@@ -111,10 +114,12 @@ def flow_signatures(network):
     if not hasattr(network, "pyramid"):
         return signatures
     widths = enumerate(network.pyramid.widths, start=1)
+    zoom = getattr(network, "zoom", 1)
+    enlarged = "" if zoom == 1 else f"{zoom:g} "
     levels = {
         f"level_{number}": {
             "dtype": "float32",
-            "shape": f"b ceil(h/{2**number}) ceil(w/{2**number}) {width}",
+            "shape": f"b ceil({enlarged}h/{2**number}) ceil({enlarged}w/{2**number}) {width}",
             "unit": "features",
         }
         for number, width in widths

@@ -137,7 +137,7 @@ class Evaluation:
         return values
 
     def _habit(self, measure, stratum):
-        """The reduction where none was chosen: strata by speed and distance are always pooled."""
+        """The reduction where none was chosen: strata by speed, distance and so on are pooled."""
         return self._measures[measure] if stratum in STRATA + OBJECT_STRATA else "pixel"
 
 

@@ -111,7 +111,7 @@ class FlowEvaluation(Evaluation):
             M_S_per_pixel          pooled over all pixels
             epe_s0_10, epe_s10_40, epe_s40
                                    by true speed in pixels (Sintel), likewise in both reductions
-            epe_out                of pixels that leave the frame, a part of the hidden ones
+            epe_out                of pixels that leave the frame, which are hidden; likewise
             epe_d0_10, epe_d10_60, epe_d60_140
                                    by distance from occlusion boundaries, if `distances`
             occlusion_f            F-measure in [0, 1], by the chosen reduction, None is per pixel;

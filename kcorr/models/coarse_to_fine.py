@@ -7,6 +7,7 @@ from kcorr.models.blocks import FeaturePyramid, FlowEstimator, joined
 from kcorr.ops import backward_warp, local_correlation, resize, resize_flow, unit_length
 
 DILATIONS = (1, 2, 4, 8, 16, 1, 1)
+ZOOMS = tuple(number / 16 for number in range(16, 65))  # exact, so that sizes are, too
 
 # About a quarter of the compute, for CPUs and demos. It learns residuals on the clean warp: without
 # released weights to match there is no reason to keep the authors' sampler.
@@ -42,6 +43,9 @@ class CoarseToFineNet(keras.Model):
             images as they are.
         name: default: the subclass' `default_name`.
 
+    Raises:
+        ValueError: another `zoom`.
+
     Source: Liu et al., DDFlow, AAAI 2019, and SelFlow, CVPR 2019, and their released code.
     """
 
@@ -61,8 +65,8 @@ class CoarseToFineNet(keras.Model):
         name=None,
         **kwargs,
     ):
-        if not 1 <= zoom <= 4:
-            raise ValueError(f"zoom must be within 1..4, got {zoom}")
+        if zoom not in ZOOMS:
+            raise ValueError(f"zoom must be 1 to 4 in sixteenths, such as 1.5, got {zoom}")
         super().__init__(name=name or self.default_name, **kwargs)
         # === Config ===
         self.config = {
@@ -112,18 +116,21 @@ class CoarseToFineNet(keras.Model):
         self.context.build((None, None, None, others * (hidden + 2)))
         self.built = True
 
-    def encode(self, images):
-        """Features of the levels 1, 2, ... of images [b, h, w, 3] in [0, 1]."""
+    def prepared(self, images):
+        """Images [b, h, w, 3] in [0, 1] as the pyramid sees them: standardised, enlarged."""
         if self.standardise:
             images = standardised(ops.cast(images, "float32"))
         if self.zoom != 1:
             images = resize(images, [self._zoomed(side) for side in ops.shape(images)[1:3]])
-        return self.pyramid(ops.cast(images, self.compute_dtype))
+        return images
+
+    def encode(self, images):
+        """Features of the levels 1, 2, ... of images [b, h, w, 3] in [0, 1], enlarged by `zoom`."""
+        return self.pyramid(ops.cast(self.prepared(images), self.compute_dtype))
 
     def _zoomed(self, side):
         """`zoom` times a number of pixels, rounded up; it may be a tensor."""
-        sixteenths = round(16 * self.zoom)
-        return -(-side * sixteenths // 16)
+        return -(-side * int(16 * self.zoom) // 16)
 
     def decode(self, first, second, size):
         """Flow between two feature pyramids.

@@ -36,9 +36,9 @@ class DDFlowNet(CoarseToFineNet, TwoFrameNetwork):
     Call: `net({"image1": [b, h, w, 3], "image2": [b, h, w, 3]}, backward=False)`, images in [0, 1].
         Returns a dict:
         flow: [b, h, w, 2] pixels, frame 1 to frame 2, float32.
-        flow_pyramid: list from level 6 to level 2, then the refined flow at 1/4, each in pixels of
-            its own grid.
-        features: list of the first image's features, level 1 to 6.
+        flow_pyramid: list from level 6 to level 2, then the refined flow, each in pixels of its own
+            grid: at 1/4 of the (enlarged) images' size.
+        features: list of the (enlarged) first image's features, level 1 to 6.
         flow_backward, flow_backward_pyramid: the same from frame 2 to frame 1, if `backward`.
 
     Source: Liu et al., DDFlow: Learning Optical Flow with Unlabeled Data Distillation, AAAI 2019,

@@ -41,8 +41,8 @@ class SelFlowNet(CoarseToFineNet):
         flow: [b, h, w, 2] pixels, frame 1 to frame 2.
         flow_previous: [b, h, w, 2] pixels, frame 1 to frame 0, also on image1's grid.
         flow_pyramid, flow_previous_pyramid: lists from level 6 to level 2, then the refined flow at
-            1/4, each in pixels of its own grid.
-        features: list of image1's features, level 1 to 6.
+            1/4 of the (enlarged) images' size, each in pixels of its own grid.
+        features: list of the (enlarged) image1's features, level 1 to 6.
         flow_backward, flow_backward_pyramid: from frame 2 to frame 1, on image2's grid, if
             `backward`: the previous flow of a second pass, centred on frame 2, with `image3` after
             it. This, not `flow_previous`, goes with `flow` into a forward-backward check.

@@ -47,8 +47,8 @@ class UnsupervisedFlow(FlowObjective):
         network: called as `network(batch, backward=True)`; returns flow and flow_backward.
         photometric: "brightness" or "census".
         occlusion: whether pixels hidden by the forward-backward check are left out.
-        smoothness: weight of the edge-aware smoothness of the flow at a quarter of the size, 0 for
-            none (DDFlow has none).
+        smoothness: weight of the edge-aware smoothness of the flow at a quarter of the size (of the
+            enlarged size for a network with `zoom`), 0 for none (DDFlow has none).
         order: of the smoothness, 1 or 2.
         border: of the warp: "zero", or "authors" for the authors' sampler.
         gamma: the flow of each iteration counts photometrically, with weights that fall by this

@@ -206,9 +206,11 @@ class _Band:
         return ops.reshape(first, [self.count, self.tile, self.channels])
 
     def _columns_of_second(self):
-        """[b, h, w, c] to [., c, length], what the products read.
+        """`second` as [., c, length], what the products read.
 
-        The columns are exchanged before tiles overlap, while there are half as many.
+        Rows and columns of a tile change places before tiles overlap, while there are about half
+        as many. (Done last, TensorFlow's optimiser would move the exchange into the product of the
+        one dy that needs no slice.)
         """
         blocks = ops.transpose(self._blocks_of_second(), [0, 1, 3, 2])
         overlap = blocks[:, 1:, :, : 2 * self.reach]
@@ -216,7 +218,7 @@ class _Band:
         return ops.reshape(columns, [self.count, self.channels, self.length])
 
     def _tiles_of_second(self):
-        """[b, h, w, c] to [., length, c]: each tile with `reach` columns on both sides."""
+        """`second` as [., length, c]: each tile with `reach` columns on both sides."""
         rows = self.height * self.batch
         blocks = self._blocks_of_second()
         blocks = ops.reshape(blocks, [rows * (self.tiles + 1), self.tile * self.channels])
@@ -227,7 +229,7 @@ class _Band:
         return ops.reshape(pairs, [self.count, 2 * self.tile, self.channels])[:, : self.length]
 
     def _blocks_of_second(self):
-        """[b, h, w, c] to [h * b, tiles + 1, tile, c].
+        """`second` as [h * b, tiles + 1, tile, c].
 
         Moved right by `reach`, a tile starts where its columns start; the next holds the rest.
         """

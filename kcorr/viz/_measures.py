@@ -120,6 +120,8 @@ def _text(value, decimals):
 
 def heading(key):
     """epe_occ -> "EPE occ", fl_all_per_pixel -> "Fl all % per pixel"; others as they are."""
+    if key.startswith("epe_out"):  # "EPE out" would be taken for outliers
+        key = key.replace("epe_out", "epe_out of frame", 1)
     for short, name in _NAMES.items():
         if key.startswith(f"{short}_"):
             rest = key.removeprefix(f"{short}_").replace("_per_", " per ")

@@ -140,7 +140,8 @@ def test_a_model_of_another_kind_or_none(refused, folder, tmp_path):
         "labels.keras": "{path}: gives labels; expected a network of landmarks such as",
         "broken.keras": "{path}: damaged, or not a .keras file",
         "none.keras": (
-            "{path}: no such file; expected ddflow or matching (shipped), a .keras file"
+            "{path}: no such file; expected ddflow or ddflow_zoom or matching (shipped), a .keras "
+            "file"
         ),
     }
     for name, said in lines.items():

@@ -71,7 +71,7 @@ def test_a_folder_shows_the_frames_around_but_none_behind_a_cut(kcorr, three, tm
 def test_three_pictures_are_refused_where_they_are_not_seen(refused, planted, tmp_path):
     inputs = [grey(tmp_path / f"{level}.png", level) for level in (10, 20, 30)]
     line = refused("flow", *inputs, "-o", tmp_path / "out")
-    assert "three pictures, and ddflow sees two at once; expected two, or a network of" in line
+    assert "three pictures, and ddflow_zoom sees two at once; expected two, or a network of" in line
     assert not (tmp_path / "out").exists()
     other = grey(tmp_path / "other.png", 40, (32, 50))
     line = refused("flow", *inputs[:2], other, "-o", tmp_path / "out")

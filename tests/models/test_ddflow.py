@@ -142,14 +142,19 @@ def test_a_zoomed_network_estimates_on_a_finer_grid():
         assert_close(found[name], full, rtol=1e-4, atol=1e-5)
 
 
+def test_a_zoomed_size_is_rounded_up():
+    outputs = call(tiny(zoom=1.25), pictures(17, 33))  # 22 x 42 of 21.25 x 41.25
+    assert outputs["features"][0].shape[1:3] == (11, 21) and outputs["flow"].shape[1:3] == (17, 33)
+
+
 def test_a_zoomed_flow_is_in_pixels_of_the_picture():
     flow = planted({"estimator_level_2": (3, -6)}, zoom=1.5)  # on 48x72 of 128x192
     np.testing.assert_allclose(flow, np.broadcast_to([8, -16], flow.shape), rtol=1e-5)
 
 
-@pytest.mark.parametrize("zoom", [0.5, 5, float("nan")])
+@pytest.mark.parametrize("zoom", [0.5, 5, 1.3, float("nan")])
 def test_bad_zooms(zoom):
-    with pytest.raises(ValueError, match=r"zoom must be within 1\.\.4, got"):
+    with pytest.raises(ValueError, match=r"zoom must be 1 to 4 in sixteenths, such as 1\.5, got"):
         tiny(zoom=zoom)
 
 

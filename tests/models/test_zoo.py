@@ -66,16 +66,17 @@ def test_weights_that_fit_two_networks_ask_which(files, monkeypatch):
 
 def test_a_shipped_network_is_found_by_name(network, files, monkeypatch):
     monkeypatch.setattr(zoo, "_WEIGHTS", files)
-    entry = zoo.Shipped("ddflow_small", "net.weights.h5", "for this test")
+    entry = zoo.Shipped("ddflow_small", "net.weights.h5", "for this test", {"zoom": 2})
     monkeypatch.setitem(zoo.SHIPPED, "planted", entry)
-    assert _same(load("planted"), network)
+    planted = load("planted")
+    assert _same(planted, network) and planted.zoom == 2
     monkeypatch.setitem(zoo.SHIPPED, "lost", zoo.Shipped("ddflow_small", "lost.weights.h5", ""))
     with pytest.raises(FileNotFoundError, match="the weights of 'lost' are missing from this"):
         load("lost")
 
 
 def test_the_table_of_shipped_networks_makes_sense():
-    assert list(zoo.SHIPPED) == ["ddflow", "matching"]
+    assert list(zoo.SHIPPED) == ["ddflow", "ddflow_zoom", "matching"]
     for entry in zoo.SHIPPED.values():
         assert entry.network in {**NETWORKS, **MATCH_NETWORKS} and entry.file.endswith(
             ".weights.h5"
@@ -105,8 +106,8 @@ def test_what_is_refused(files, tmp_path):
     dense.save_weights(tmp_path / "dense.weights.h5")
     (tmp_path / "folder").mkdir()
     allowed = (
-        "; expected ddflow or matching (shipped), a .keras file, a .weights.h5 file or a "
-        "SavedModel folder"
+        "; expected ddflow or ddflow_zoom or matching (shipped), a .keras file, a .weights.h5 file "
+        "or a SavedModel folder"
     )
     cases = {
         "text.keras": "damaged, or not a .keras file; expected one that Keras saved",
@@ -127,7 +128,7 @@ def test_what_is_refused(files, tmp_path):
         assert "\n" not in message
     with pytest.raises(FileNotFoundError, match=r"none\.keras: no such file; expected ddflow"):
         load(tmp_path / "none.keras")
-    unknown = r"unknown model 'flownet'; expected ddflow or matching \(shipped\)"
+    unknown = r"unknown model 'flownet'; expected ddflow or ddflow_zoom or matching \(shipped\)"
     with pytest.raises(ValueError, match=unknown):
         load("flownet")
     with pytest.raises(ValueError, match="unknown network 'pwc'; known are ddflow, ddflow_small"):

@@ -42,6 +42,8 @@ def test_a_zoomed_network_stays_one(saved, load_init):
     zoomed = build("ddflow_small", zoom=1.5)
     load_init(zoomed, str(saved / "zoomed.keras"))
     load_init(zoomed, str(saved / "plain.keras"))  # it learns to be one
+    with pytest.raises(common.UserError, match=r"enlarged 1 times; expected --zoom=1"):
+        load_init(zoomed, str(saved / "plain.keras"), learns=False)
     for other in (build("ddflow_small"), build("ddflow_small", zoom=2)):
         with pytest.raises(common.UserError, match=r"enlarged 1\.5 times; expected --zoom=1\.5"):
             load_init(other, str(saved / "zoomed.keras"))

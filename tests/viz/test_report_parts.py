@@ -77,6 +77,7 @@ def test_numbers_have_about_three_figures_and_one_number_of_decimals():
     assert _measures.formatted([math.inf, 1.0]) == ["∞", "1"]
     assert _measures.formatted([1e30, 1.5]) == ["1.000e+30", "1.50"]
     assert _measures.heading("epe_s0_10") == "EPE s0-10"
+    assert _measures.heading("epe_out_per_image") == "EPE out of frame per image"
     assert _measures.heading("fl_noc_per_pixel") == "Fl noc per pixel %"
     assert _measures.heading("val_epe") == "val_epe"
 
