@@ -110,7 +110,10 @@ def test_alpha_and_16_bit_pictures_are_read(kcorr, planted, tmp_path, texture):
             "--protocol selflow sees pictures enlarged; expected it without --max-side, or "
             "--protocol bilinear",
         ),
-        (["--network", "alexnet"], "--network is for a .weights.h5 file; got the model ddflow_zoom"),
+        (
+            ["--network", "alexnet"],
+            "--network is for a .weights.h5 file; got the model ddflow_zoom",
+        ),
         (["--save", "video"], "--save video is for a video or a folder; got two pictures"),
         (["a", "b"], "4 inputs; expected two or three pictures, one video or one folder of frames"),
     ],

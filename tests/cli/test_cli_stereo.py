@@ -127,7 +127,10 @@ def test_max_side_shrinks_what_the_network_sees(kcorr, stereo, frames, tmp_path)
         (["--focal", "1", "--baseline", "nan"], "--baseline is nan; expected a number above 0"),
         (["--max-disparity", "-1"], "--max-disparity is -1; expected a number above 0"),
         (["--max-side", "15"], "--max-side is 15; expected a whole number from 16"),
-        (["--network", "alexnet"], "--network is for a .weights.h5 file; got the model ddflow_zoom"),
+        (
+            ["--network", "alexnet"],
+            "--network is for a .weights.h5 file; got the model ddflow_zoom",
+        ),
         (["--save", "png,art"], "argument --save: 'art' is unknown; expected some of png,pfm"),
     ],
 )
