@@ -115,7 +115,7 @@ def flow_signatures(network):
         return signatures
     widths = enumerate(network.pyramid.widths, start=1)
     zoom = getattr(network, "zoom", 1)
-    enlarged = "" if zoom == 1 else f"{zoom:g} "
+    enlarged = "" if zoom == 1 else f"{zoom:g}*"
     levels = {
         f"level_{number}": {
             "dtype": "float32",

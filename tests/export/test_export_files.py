@@ -12,6 +12,7 @@ from _serving_protos import PredictionLog
 import kcorr
 from kcorr.export import export_flow, next_version, saved_model
 from kcorr.export.card import variables_sha256
+from kcorr.export.signatures import flow_signatures
 
 
 def tree(folder):
@@ -243,3 +244,20 @@ def test_a_folder_that_cannot_be_written_is_named_in_one_line(network, tmp_path)
             export_flow(network, directory)
         assert str(directory) in str(caught.value) and "\n" not in str(caught.value)
     assert (tmp_path / "file").read_text() == "not a folder"
+
+
+def test_served_features_are_what_the_flow_is_made_of():
+    """Of the picture as the network sees it: standardised and enlarged."""
+    keras.utils.set_random_seed(3)
+    options = {"feature_widths": (4, 5, 6), "estimator_widths": (6,), "context_widths": (6,)}
+    network = kcorr.models.DDFlowNet(**options, standardise=True, zoom=1.5)
+    network.build()
+    image = np.random.default_rng(0).integers(0, 256, (1, 18, 30, 3), np.uint8)
+    signature = flow_signatures(network)["features"]
+    found = signature.function(tf.constant(image))
+    pixels = tf.constant(image / 255, "float32")
+    expected = network({"image1": pixels, "image2": pixels})["features"]
+    assert signature.outputs["level_2"]["shape"] == "b ceil(1.5*h/4) ceil(1.5*w/4) 5"
+    assert len(found) == len(expected) == 3 and expected[1].shape == (1, 7, 12, 5)
+    for number, features in enumerate(expected, start=1):
+        np.testing.assert_allclose(found[f"level_{number}"], features, rtol=1e-5, atol=1e-6)
