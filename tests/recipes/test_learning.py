@@ -55,17 +55,20 @@ def measure(scenes, predict):
 
 @pytest.mark.slow
 def test_photometric_learning_finds_the_motion(errors):
-    """Measured: 0.59 of zero flow's error after 700 steps, and falling."""
+    """Measured: 0.55 to 0.6 of zero flow's error after 700 steps, and falling."""
     assert errors["teacher"]["all"] < 0.7 * errors["zero"]["all"]
 
 
 @pytest.mark.slow
 def test_distillation_teaches_hidden_pixels(errors):
-    """Measured: 0.87 of the teacher's error where hidden, 0.96 where visible.
+    """Measured: 0.85 to 0.87 of the teacher's error where hidden, 0.94 to 1.0 where visible.
 
     The student trains longer than its teacher, which helps everywhere: what distillation adds is
-    what hidden pixels gain beyond visible ones.
+    what hidden pixels gain beyond visible ones. Where training ends differs from machine to
+    machine, by most where pixels are visible. (With the weight 1 and 16 scenes instead of 64 the
+    difference was as small as the chance.)
     """
     gain = {key: errors["student"][key] / errors["teacher"][key] for key in ("noc", "occ")}
-    assert gain["noc"] < 1.02
-    assert gain["occ"] < 0.95 * gain["noc"]
+    assert gain["noc"] < 1.03
+    assert gain["occ"] < 0.92
+    assert gain["occ"] < 0.98 * gain["noc"]
