@@ -32,7 +32,7 @@ def errors(scenes, tmp_path_factory):
     lengths = ("--brightness_steps=400", "--steps=300", "--student_steps=300")
     size = f"--size={SIZE[0]}x{SIZE[1]}"
     start = ("--init=", f"--data_dir={root / 'frames'}", size, "--learning_rate=1e-3")
-    student = "--distillation=2"
+    student = "--distillation=4"  # what is measured stands clear of chance
     done = recipe("flow_ddflow", *start, *lengths, student, f"--workdir={run}", fresh=True)
     assert done.returncode == 0, done.stderr[-3000:]
     found = {"zero": measure(scenes, lambda image, _: {"flow": np.zeros((*image.shape[:2], 2))})}
@@ -55,13 +55,13 @@ def measure(scenes, predict):
 
 @pytest.mark.slow
 def test_photometric_learning_finds_the_motion(errors):
-    """Measured: 0.55 to 0.6 of zero flow's error after 700 steps, and falling."""
+    """Measured: 0.59 of zero flow's error after 700 steps, and falling."""
     assert errors["teacher"]["all"] < 0.7 * errors["zero"]["all"]
 
 
 @pytest.mark.slow
 def test_distillation_teaches_hidden_pixels(errors):
-    """Measured: 0.85 to 0.87 of the teacher's error where hidden, 0.94 to 1.0 where visible.
+    """Measured, twice: 0.86 of the teacher's error where hidden, 0.94 and 1.0 where visible.
 
     The student trains longer than its teacher, which helps everywhere: what distillation adds is
     what hidden pixels gain beyond visible ones. Where training ends differs from machine to
@@ -69,6 +69,6 @@ def test_distillation_teaches_hidden_pixels(errors):
     difference was as small as the chance.)
     """
     gain = {key: errors["student"][key] / errors["teacher"][key] for key in ("noc", "occ")}
-    assert gain["noc"] < 1.03
+    assert gain["noc"] < 1.02
     assert gain["occ"] < 0.92
-    assert gain["occ"] < 0.98 * gain["noc"]
+    assert gain["occ"] < 0.95 * gain["noc"]
