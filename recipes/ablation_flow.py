@@ -18,6 +18,8 @@ by another is trained, not measured.
 Occlusion handling needs flow that is right where it can be: while visible pixels are off by more
 than the forward-backward check bears, it leaves out what it should learn from.
 
+With --smoothness=0 students learn from `occlusion`, and the rows are those of DDFlow's table.
+
 The data are generated scenes with large occlusions: the training pictures' layers without labels
 (only the two frames are read), the test pictures' with the exact flow, of hidden pixels too.
 Students learn longer than their teachers by --student_steps: the column "steps" counts all steps
@@ -156,8 +158,8 @@ class Training:
             return []
         if name == "model":
             return [self("data", number) for number in range(FLAGS.ensemble)]
-        if name in ("longer", "data"):
-            return [self("smoothness", member)]
+        if name in ("longer", "data"):  # without smoothness, as in DDFlow, of the row before it
+            return [self("smoothness" if FLAGS.smoothness else "occlusion", member)]
         return [self("start")]
 
     def learn(self, name, network, teachers, folder):
