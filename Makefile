@@ -27,7 +27,7 @@ lint: .venv/test
 jax: .venv/test
 	KERAS_BACKEND=jax .venv/bin/python -m pytest $(BOTH_CORES) tests/ops tests/layers tests/losses tests/models
 
-# The shipped networks, from nothing: hours on two cores (README, "The shipped network").
+# The shipped networks, from nothing: hours on two cores (README, "The shipped networks of flow").
 weights: .venv/demo
 	.venv/bin/python -m recipes.flow_scenes --workdir=runs/scenes1 --steps=7000 \
 	    --schedule_steps=16000 --learning_rate=5e-4 --max_motion=64 --dtype_policy=mixed_bfloat16

@@ -1,7 +1,8 @@
 """What each part of the method brings: the table of DistillFlow (Liu et al., TPAMI 2021) on scenes.
 
     python -m recipes.ablation_flow --network=spynet_small --workdir=runs/ablation
-    python -m recipes.ablation_flow --rows=occlusion,data --workdir=runs/ablation
+    python -m recipes.ablation_flow --network=spynet_small --rows=occlusion,data \
+        --workdir=runs/ablation
     python -m recipes.ablation_flow --smoke --workdir=/tmp/ablation              # a minute
 
 Rows: `start` (what the others start from), `none` (census everywhere), `occlusion` (hidden pixels

@@ -1,6 +1,6 @@
 """Measures a network on benchmarks, beside zero flow and OpenCV's DIS and Farneback.
 
-    python -m recipes.evaluate_flow --workdir=runs/evaluation                # the shipped network
+    python -m recipes.evaluate_flow --workdir=runs/evaluation                # `ddflow`
     python -m recipes.evaluate_flow --model=my.keras --data=sintel --data_dir=data/sintel \
         --workdir=runs/sintel
     python -m recipes.evaluate_flow --smoke --workdir=/tmp/evaluation        # seconds

@@ -1,7 +1,7 @@
 """A trained network as a SavedModel: signatures, warm-up requests, a model card, a new version.
 
     python -m recipes.export --model=ddflow --directory=saved_models/ddflow
-    python -m recipes.export --model=runs/mine/network.keras --network=ddflow_small \\
+    python -m recipes.export --model=runs/mine/network.keras \\
         --directory=saved_models/mine --training='{"data": "my frames", "steps": 20000}'
     python -m recipes.export --model=runs/faces/network.keras --directory=saved_models/faces
     python -m recipes.export --smoke --workdir=/tmp/export      # a fresh network, seconds

@@ -1,9 +1,8 @@
 """DDFlow (Liu et al., AAAI 2019): a teacher, then a student that learns hidden pixels from it.
 
     python -m recipes.flow_ddflow --data_dir=my/video.mp4 --workdir=runs/ddflow
-    python -m recipes.flow_ddflow --stage=teacher --workdir=runs/ddflow
     python -m recipes.flow_ddflow --stage=student --teacher=runs/ddflow/teacher/network.keras \
-        --workdir=runs/ddflow
+        --data_dir=my/video.mp4 --workdir=runs/another_student
     python -m recipes.flow_ddflow --smoke --workdir=/tmp/ddflow                  # seconds
 
 The teacher learns as in `recipes.flow_unsupervised` (census, occlusion), from --init. The student

@@ -2,7 +2,7 @@
 
     python -m recipes.flow_distillflow --data_dir=my/video.mp4 --workdir=runs/distillflow
     python -m recipes.flow_distillflow --stage=model --members=a.keras,b.keras \
-        --workdir=runs/distillflow
+        --data_dir=my/video.mp4 --workdir=runs/another_student
     python -m recipes.flow_distillflow --smoke --workdir=/tmp/distillflow        # seconds
 
 --ensemble teachers learn photometrically, each from a seed of its own (WORKDIR/teacher_0, ...).

@@ -1,7 +1,7 @@
 """Fine-tuning of a self-supervised network on ground truth, sparse or dense.
 
     python -m recipes.flow_finetune --data=kitti2015 --data_dir=data/kitti2015 \
-        --multi_view_dir=data/kitti2015_multiview --network=selflow \
+        --multi_view_dir=data/kitti2015_multiview --network=selflow_small \
         --init=runs/selflow/network.keras --workdir=runs/kitti
     python -m recipes.flow_finetune --data=sintel --data_dir=data/sintel --standardise \
         --workdir=runs/sintel
@@ -9,7 +9,7 @@
 
 A network of three frames sees the frame before the pair: Sintel's own, KITTI's from the multi-view
 extension (--multi_view_dir, or in --data_dir); FlyingChairs and scenes repeat the first.
-Endpoint error at full resolution, on known pixels, from --init (the shipped network by default).
+Endpoint error at full resolution, on known pixels, from --init (`ddflow` by default).
 --standardise gives each image and channel mean 0 and variance 1, as the authors do here; the
 network keeps that in WORKDIR/network.keras (a .weights.h5 file cannot say it). Pictures and flow
 are turned, zoomed and shifted together, each frame a little differently (--geometry), and

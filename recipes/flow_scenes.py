@@ -1,4 +1,4 @@
-"""Flow from generated scenes: supervision without labels, the first stage of the shipped network.
+"""Flow from generated scenes: supervision without labels, the first stage of the shipped networks.
 
 Pictures and video frames, unlabelled, are cut into layers that move by known motions
 (`kcorr.datasets.Scenes`), so every pixel's flow is known, hidden pixels included.

@@ -3,8 +3,8 @@
     python -m recipes.flow_selflow --data_dir=my/video.mp4 --workdir=runs/selflow
     python -m recipes.flow_selflow --network=pwcnet_small --frames=2 --data_dir=my/frames \
         --workdir=runs/selflow_pwc
-    python -m recipes.flow_selflow --stage=student --workdir=runs/selflow \
-        --teacher=runs/selflow/teacher/network.keras
+    python -m recipes.flow_selflow --stage=student --data_dir=my/video.mp4 \
+        --teacher=runs/selflow/teacher/network.keras --workdir=runs/another_student
     python -m recipes.flow_selflow --smoke --workdir=/tmp/selflow                # seconds
 
 The teacher learns from nothing in two stages (brightness, then census where nothing is hidden). The

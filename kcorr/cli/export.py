@@ -8,13 +8,13 @@ from kcorr.cli.networks import add_network_argument, load_network
 
 DESCRIPTION = """\
 Write a network as a SavedModel: a new version folder with signatures, warm-up requests and a model
-card. A flow network has the signatures serving_default, flow_and_occlusion and features, a network
-of landmarks serving_default and landmarks, an object frame serving_default, label and
+card. A flow network has the signatures serving_default, serving_float, flow_and_occlusion and, where
+it has a pyramid, features (and three_frames where it sees three), a network of landmarks serving_default and landmarks, an object frame serving_default, label and
 match_points, a network of matches serving_default and match."""
 EXAMPLES = """\
 examples:
   kcorr export ddflow saved_models/ddflow
-  kcorr export runs/mine/best.weights.h5 saved_models/mine --version 7"""
+  kcorr export runs/mine/network.keras saved_models/mine --version 7"""
 
 
 def add_arguments(parser):

@@ -83,8 +83,7 @@ def demo_images(split="train"):
 
     Args:
         split: "train" (18 pictures); "validation" (2), by which a training run is judged while it
-            goes on; or "test" (5 photographs), which no network of kcorr was trained on or chosen
-            by.
+            goes on; or "test" (5 photographs), which no network of kcorr was trained on.
 
     Returns:
         A list of paths, always in the same order. Some pictures are grey.
