@@ -184,11 +184,12 @@ def open_workdir():
 
 
 def write_metrics(workdir, metrics):
-    """Writes metrics.json."""
-    from kcorr.io import atomic_write
+    """Writes metrics.json; what is infinite or undefined becomes "inf" or "nan"."""
+    from kcorr.io import atomic_write, plain_json
 
+    text = json.dumps(plain_json(metrics), indent=1, allow_nan=False)
     with atomic_write(workdir / "metrics.json") as temporary:
-        temporary.write_text(json.dumps(metrics, indent=1))
+        temporary.write_text(text)
 
 
 def shrink_for_smoke(network=None):
