@@ -45,7 +45,7 @@ def define_training_flags(
     )
     flags.DEFINE_enum("dtype_policy", "float32", POLICIES, "Keras dtype policy of the network")
     flags.DEFINE_bool("jit_compile", False, "compile the whole training step with XLA")
-    flags.DEFINE_integer("seed", 0, "seed of data and weights")
+    define_seed_flag("seed of data and weights")
     flags.DEFINE_bool("smoke", False, "a run of seconds that only shows that everything works")
     flags.DEFINE_bool("progress", True, "a progress bar, where there is a terminal")
     flags.DEFINE_bool("tensorboard", False, "write event files to WORKDIR/board")
@@ -62,6 +62,11 @@ def define_training_flags(
             lambda given: given["zoom"] == 1 or given["network"].startswith(("ddflow", "selflow")),
             "--zoom is for the networks ddflow, selflow and their small ones",
         )
+
+
+def define_seed_flag(help_text):
+    """--seed, in the range of NumPy's and Keras' seeds."""
+    flags.DEFINE_integer("seed", 0, help_text, lower_bound=0, upper_bound=2**32 - 1)
 
 
 def define_gamma_flag(without):

@@ -144,11 +144,12 @@ def copy_of(network):
 @contextlib.contextmanager
 def seed_of(number):
     """Inside the block --seed is that of member `number` of an ensemble."""
-    FLAGS.seed += 1000 * number
+    seed = FLAGS.seed
+    FLAGS.seed = (seed + 1000 * number) % 2**32  # the range of --seed
     try:
         yield
     finally:
-        FLAGS.seed -= 1000 * number
+        FLAGS.seed = seed
 
 
 def _crop_fits(given):
