@@ -290,7 +290,7 @@ WRONG = [
     ),
     ("flow_scenes", ["--ema=1.5"], "not a number in the range [0, 1]"),
     ("flow_scenes", ["--steps=many"], "--steps=many"),
-    ("flow_scenes", ["--seed=-1"], "-1 is not integer in the range [0, 4294967295]"),
+    ("flow_scenes", ["--seed=-1"], "-1 is not an integer in the range [0, 4294967295]"),
     ("object_results", ["--seed=4294967296"], "in the range [0, 4294967295]"),
     ("flow_unsupervised", ["--strides=0"], "--strides takes whole numbers from 1"),
     ("flow_unsupervised", ["--strides="], "--strides takes whole numbers from 1"),

@@ -1,6 +1,7 @@
 """Broken records: what recipes that read records themselves do, and what is said of a stream's."""
 
 import importlib
+import json
 import sys
 from types import SimpleNamespace
 
@@ -144,6 +145,13 @@ def test_a_missing_package_is_one_line_and_a_wrong_import_is_not(monkeypatch):
     with pytest.raises(ImportError) as caught:
         from kcorr.datasets import NoSuchThing  # noqa: F401
     assert common.what_to_mend(caught.value) is None
+
+
+def test_metrics_are_json_for_every_reader(tmp_path):
+    common.write_metrics(tmp_path, {"motorcycle": {"epe": float("inf"), "fl": np.float64(2.5)}})
+    text = (tmp_path / "metrics.json").read_text()
+    found = json.loads(text, parse_constant=pytest.fail)  # Infinity and NaN are Python's own
+    assert found == {"motorcycle": {"epe": "inf", "fl": 2.5}}
 
 
 # === The size of labelled pictures ===
