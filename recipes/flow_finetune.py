@@ -13,7 +13,7 @@ Endpoint error at full resolution, on known pixels, from --init (`ddflow` by def
 --standardise gives each image and channel mean 0 and variance 1, as the authors do here; the
 network keeps that in WORKDIR/network.keras (a .weights.h5 file cannot say it). Pictures and flow
 are turned, zoomed and shifted together, each frame a little differently (--geometry), and
-recoloured (--colour).
+recoloured (--colour). --on_error=skip leaves out what cannot be read, in validation, too.
 
 Held out for validation, which chooses checkpoints/best.weights.h5: KITTI 2015, SelFlow's 30 scenes;
 FlyingChairs, its own split; Sintel, every eighth scene; KITTI 2012, every eighth picture. The
