@@ -45,7 +45,7 @@ def define_training_flags(
     )
     flags.DEFINE_enum("dtype_policy", "float32", POLICIES, "Keras dtype policy of the network")
     flags.DEFINE_bool("jit_compile", False, "compile the whole training step with XLA")
-    flags.DEFINE_integer("seed", 0, "seed of data and weights")
+    define_seed_flag("seed of data and weights")
     flags.DEFINE_bool("smoke", False, "a run of seconds that only shows that everything works")
     flags.DEFINE_bool("progress", True, "a progress bar, where there is a terminal")
     flags.DEFINE_bool("tensorboard", False, "write event files to WORKDIR/board")
@@ -62,6 +62,11 @@ def define_training_flags(
             lambda given: given["zoom"] == 1 or given["network"].startswith(("ddflow", "selflow")),
             "--zoom is for the networks ddflow, selflow and their small ones",
         )
+
+
+def define_seed_flag(help_text):
+    """--seed, in the range of NumPy's and Keras' seeds."""
+    flags.DEFINE_integer("seed", 0, help_text, lower_bound=0, upper_bound=2**32 - 1)
 
 
 def define_gamma_flag(without):
@@ -107,6 +112,15 @@ def check_choices(name, allowed):
     )
 
 
+def check_paths(name):
+    """The list flag must be left out or name paths."""
+    flags.register_validator(
+        name,
+        lambda paths: paths is None or (bool(paths) and all(paths)),
+        f"--{name} must name at least one path, and none that is empty",
+    )
+
+
 def training_size():
     """--size as (height, width)."""
     return parse_size(FLAGS.size)
@@ -127,8 +141,6 @@ def run(main):
     """
 
     def guarded(argv):
-        from kcorr.io import FormatError
-
         # absl has a handler of its own, which puts date, process and line before each message.
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
         code = 0
@@ -137,15 +149,16 @@ def run(main):
                 raise UserError(f"unexpected argument {argv[1]!r}: options start with --")
             start_tensorflow()
             main()
-        except (UserError, FormatError, OSError) as error:
-            print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
-            code = 2
         except KeyboardInterrupt:
             print("interrupted: start the same command again to go on", file=sys.stderr)
             code = 130
-        except BaseException:
-            traceback.print_exc()
-            code = 1
+        except BaseException as error:
+            line = what_to_mend(error)
+            if line is None:
+                traceback.print_exc()
+            else:
+                print(f"{Path(sys.argv[0]).stem}: {line}", file=sys.stderr)
+            code = 1 if line is None else 2
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -156,6 +169,18 @@ def run(main):
             for flag in defined:
                 FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     app.run(guarded)
+
+
+def what_to_mend(error):
+    """The line about an error that the user can mend; None for others, whose trace is wanted."""
+    from kcorr.io import FormatError
+    from recipes.records import stream_error
+
+    # Where an optional package is missing, kcorr says how to install it.
+    missing = isinstance(error, ImportError) and "pip install" in str(error)
+    if missing or isinstance(error, (UserError, FormatError, OSError)):
+        return str(error)
+    return stream_error(error)
 
 
 def start_tensorflow():
@@ -184,11 +209,12 @@ def open_workdir():
 
 
 def write_metrics(workdir, metrics):
-    """Writes metrics.json."""
-    from kcorr.io import atomic_write
+    """Writes metrics.json; what is infinite or undefined becomes "inf" or "nan"."""
+    from kcorr.io import atomic_write, plain_json
 
+    text = json.dumps(plain_json(metrics), indent=1, allow_nan=False)
     with atomic_write(workdir / "metrics.json") as temporary:
-        temporary.write_text(json.dumps(metrics, indent=1))
+        temporary.write_text(text)
 
 
 def shrink_for_smoke(network=None):
@@ -303,7 +329,7 @@ def check_same_flags(path, done, ignore=()):
 
     Args:
         path: the JSON file that holds the flags.
-        done: steps of the run so far.
+        done: steps of the run so far, or whether there are some.
         ignore: names of flags that do not matter, beside `FREE_FLAGS`.
     """
     from kcorr.io import atomic_write
@@ -328,6 +354,16 @@ def check_same_flags(path, done, ignore=()):
         return
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(now, indent=1))
+
+
+def check_flags_of(workdir, ignore=()):
+    """Refuses other flags than those of the run in `workdir`, as `fit` does, but before it.
+
+    For recipes that write what they learn from first: a run that is refused leaves it as it was.
+    """
+    folder = workdir / "checkpoints"
+    if any(folder.glob("step_*.weights.h5")):
+        check_same_flags(folder / "flags.json", True, ignore)
 
 
 def _flags_of(path):

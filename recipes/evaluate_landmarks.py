@@ -24,7 +24,7 @@ objects.define_crop_flag()
 object_protocols.define_flags()
 landmark_protocols.define_flags()
 flags.DEFINE_bool("symmetric", False, "the networks learned with --symmetry=bilateral")
-flags.DEFINE_integer("seed", 0, "of what is generated to be learned from, the training's")
+common.define_seed_flag("of what is generated to be learned from, the training's")
 flags.DEFINE_bool("smoke", False, "fresh networks on small pictures: seconds")
 flags.register_multi_flags_validator(
     ["model", "smoke"],

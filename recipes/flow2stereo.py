@@ -24,7 +24,7 @@ import functools
 
 from absl import flags
 
-from recipes import common, students
+from recipes import common, records, students
 
 FLAGS = flags.FLAGS
 common.define_training_flags(steps=2000, batch_size=1, learning_rate=1e-4, init="ddflow")
@@ -32,6 +32,7 @@ common.define_gamma_flag("only the last one counts")
 students.define_stage_flags()
 students.define_flags()
 flags.DEFINE_list("data_dir", None, "stereo sequences, comma-separated; default: generated ones")
+common.check_paths("data_dir")
 flags.DEFINE_integer("stride", 1, "distance of the two times, frames", lower_bound=1)
 flags.DEFINE_enum("year", "2015", ("2012", "2015"), "of a KITTI tree")
 flags.DEFINE_enum("on_error", "raise", ("raise", "skip"), "what a broken picture does")
@@ -117,7 +118,7 @@ def open_source(seed=0):
     """Sets of four pictures: those of --data_dir, or generated ones, a set for each seed."""
     from kcorr.datasets import open_stereo
 
-    if not FLAGS.data_dir:
+    if FLAGS.data_dir is None:
         return scenes("train", 10**6, seed)
     try:
         return open_stereo(FLAGS.data_dir, FLAGS.stride, year=int(FLAGS.year))
@@ -147,7 +148,7 @@ def batches(seed, last=None):
     ]
     source = open_source(seed)
     stream = pipelines.examples(
-        source, FOUR, seed=seed, shuffle=bool(FLAGS.data_dir), on_error=FLAGS.on_error
+        source, FOUR, seed=seed, shuffle=FLAGS.data_dir is not None, on_error=FLAGS.on_error
     )
     for change in [*changes, last] if last else changes:
         stream = stream.map(change, num_parallel_calls=2)
@@ -159,24 +160,15 @@ def validation(last=None):
 
     The objectives measure the flow from image1 to image2: `val_epe` is the disparity's error.
     """
-    import tensorflow as tf
-
-    from kcorr import pipelines
-
     source = scenes("validation", FLAGS.validation_scenes, VALIDATION_SEED)
-    stream = pipelines.examples(source, (*FOUR, "flow", "valid"), shuffle=False, repeat=False)
-    if last:
-        stream = stream.map(last)
-    # Without its length Keras warns, after each epoch, that the validation data ran out.
-    known = tf.data.experimental.assert_cardinality(len(source))
-    return pipelines.batches(stream, 1).apply(known)
+    return records.once(source, (*FOUR, "flow", "valid"), last)
 
 
 def sample(source):
     """A fixed batch for the pictures that are drawn while the network learns."""
     import numpy as np
 
-    record = source[0]
+    record = records.nearest(source, 0, FLAGS.on_error)
     height, width = common.training_size()
     return {key: record[key][None, :height, :width].astype(np.float32) / 255 for key in FOUR}
 

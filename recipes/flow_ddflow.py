@@ -8,15 +8,13 @@
 The teacher learns as in `recipes.flow_unsupervised` (census, occlusion), from --init. The student
 starts from the teacher; it sees random crops (--crop) of what the teacher sees whole (--size).
 With --precompute the frozen teacher's flow of whole frames is first written to WORKDIR/labels as
-16-bit PNGs (the authors' format, but rounded), and the student is trained from those files.
+16-bit PNGs (the authors' format, but rounded), and the student is trained from those files. They
+are made anew for another teacher, --data_dir or --strides.
 """
-
-import hashlib
-import shutil
 
 from absl import flags
 
-from recipes import common, flow_unsupervised, frames, students
+from recipes import common, flow_unsupervised, frames, students, teacher_labels
 
 FLAGS = flags.FLAGS
 # Flags that the teacher's training does not depend on.
@@ -44,9 +42,10 @@ def train_student(student, teacher, source, workdir, ignore=()):
     from kcorr import pipelines
     from kcorr.objectives import DistilledFlow
 
-    keys, live = (), teacher
+    keys, live, ignore = (), teacher, ("stage", *ignore)
     if FLAGS.precompute:
-        write_labels(teacher, source, workdir / "labels")
+        students.check_flags(workdir, ignore)
+        source = teacher_labels.write(teacher, source, workdir / "labels")
         source = pipelines.with_teacher(source, workdir / "labels")
         keys, live = pipelines.TEACHER, None
     size, crop = common.training_size(), students.crop_size()
@@ -57,37 +56,8 @@ def train_student(student, teacher, source, workdir, ignore=()):
         lambda seed: frames.batches(source, seed, size, keys, crop),
         source,
         workdir,
-        ignore=("stage", *ignore),
+        ignore,
     )
-
-
-def write_labels(teacher, source, folder):
-    """The teacher's flow and occlusion of whole frames as PNGs; what is there already is kept."""
-    from rich.progress import track
-
-    from kcorr.io import write_teacher_flow
-    from kcorr.models.predict import Predictor
-    from kcorr.pipelines import teacher_files
-
-    config = repr(sorted(teacher.get_config().items())).encode()
-    weights = b"".join(w.tobytes() for w in teacher.get_weights())
-    digest = hashlib.sha256(config + weights).hexdigest()
-    stamp = folder / "teacher.sha256"
-    if stamp.exists() and stamp.read_text() != digest:
-        shutil.rmtree(folder)  # labels of another teacher
-    folder.mkdir(exist_ok=True)
-    stamp.write_text(digest)
-    predict = Predictor(teacher)
-    for index in track(range(len(source)), "the teacher's flow", disable=not FLAGS.progress):
-        forward, backward = teacher_files(folder, source.names[index])
-        if forward.exists() and backward.exists():
-            continue
-        record = source[index]
-        result = predict(record["image1"], record["image2"])
-        write_teacher_flow(forward, result["flow"], result["occlusion"], clip=True)
-        write_teacher_flow(
-            backward, result["flow_backward"], result["occlusion_backward"], clip=True
-        )
 
 
 if __name__ == "__main__":

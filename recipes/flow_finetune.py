@@ -13,7 +13,7 @@ Endpoint error at full resolution, on known pixels, from --init (`ddflow` by def
 --standardise gives each image and channel mean 0 and variance 1, as the authors do here; the
 network keeps that in WORKDIR/network.keras (a .weights.h5 file cannot say it). Pictures and flow
 are turned, zoomed and shifted together, each frame a little differently (--geometry), and
-recoloured (--colour).
+recoloured (--colour). --on_error=skip leaves out what cannot be read, in validation, too.
 
 Held out for validation, which chooses checkpoints/best.weights.h5: KITTI 2015, SelFlow's 30 scenes;
 FlyingChairs, its own split; Sintel, every eighth scene; KITTI 2012, every eighth picture. The
@@ -22,7 +22,7 @@ authors start at 1e-4; their steps and the rest of their augmentation are not kn
 
 from absl import flags
 
-from recipes import common, labelled, networks
+from recipes import common, labelled, networks, records
 
 FLAGS = flags.FLAGS
 KEYS = ("image1", "image2", "flow", "valid")
@@ -91,14 +91,8 @@ def open_data(frames):
 
 def validation(source):
     """The held-out records, whole, one by one."""
-    import tensorflow as tf
-
-    from kcorr import pipelines
-
-    keys = labelled.keys_of(source, KEYS)
-    stream = pipelines.examples(source, keys, shuffle=False, repeat=False)
-    # Without its length Keras warns, after each epoch, that the validation data ran out.
-    return pipelines.batches(stream, 1).apply(tf.data.experimental.assert_cardinality(len(source)))
+    source = records.readable(source, FLAGS.on_error)
+    return records.once(source, labelled.keys_of(source, KEYS))
 
 
 if __name__ == "__main__":

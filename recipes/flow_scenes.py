@@ -9,7 +9,7 @@ Pictures and video frames, unlabelled, are cut into layers that move by known mo
 
 from absl import flags
 
-from recipes import common, networks, scenes
+from recipes import common, networks, records, scenes
 
 FLAGS = flags.FLAGS
 common.define_training_flags(steps=14000, batch_size=4, learning_rate=4e-4)
@@ -75,9 +75,6 @@ def main():
 
 def validation():
     """Batches of scenes cut from the validation pictures, always the same."""
-    import tensorflow as tf
-
-    from kcorr import pipelines
     from kcorr.datasets import Scenes, demo_images
     from kcorr.io import read_image
 
@@ -89,10 +86,7 @@ def validation():
         max_motion=FLAGS.max_motion,
         noise_share=0.0,
     )
-    stream = pipelines.examples(shown, KEYS, shuffle=False, repeat=False)
-    batches = pipelines.batches(stream, 1)
-    # Without its length Keras warns, after each epoch, that the validation data ran out.
-    return batches.apply(tf.data.experimental.assert_cardinality(len(shown)))
+    return records.once(shown, KEYS)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from recipes import common
+from recipes import common, records
 
 FLAGS = flags.FLAGS
 
@@ -15,6 +15,7 @@ def define_flags():
         "videos, folders of frames or folders of videos, comma-separated; default: the real "
         "videos of the demo wheels",
     )
+    common.check_paths("data_dir")
     flags.DEFINE_list("strides", ["1"], "distances of the two frames of a pair, mixed")
     flags.DEFINE_enum(
         "frames", "2", ("2", "3", "4", "5"), "consecutive frames of an example, 5 for SelFlow"
@@ -23,7 +24,9 @@ def define_flags():
     flags.DEFINE_enum("small", "resize", ("error", "resize"), "what a picture below --size does")
     flags.register_validator(
         "strides",
-        lambda values: all(value.isdigit() and int(value) >= 1 for value in values),
+        lambda values: (
+            bool(values) and all(value.isdigit() and int(value) >= 1 for value in values)
+        ),
         "--strides takes whole numbers from 1, comma-separated",
     )
 
@@ -33,14 +36,16 @@ def open_pairs():
     from kcorr.datasets import Concat, Scenes, demo_videos, open_source
 
     frames = int(FLAGS.frames)
-    if FLAGS.smoke and not FLAGS.data_dir:
+    if FLAGS.smoke and FLAGS.data_dir is None:
         size = common.training_size()
         if frames > 2:
             return panning(size, frames)
         return Scenes(size=size, length=8, max_motion=4, photometric=0.2)
-    videos = demo_videos() if not FLAGS.data_dir else {}
-    # The animated film is left out: the default is to learn from what cameras saw.
-    paths = FLAGS.data_dir or [videos["cityCC0"], videos["bikes"], videos["carphone"]]
+    paths = FLAGS.data_dir
+    if paths is None:
+        videos = demo_videos()
+        # The animated film is left out: the default is to learn from what cameras saw.
+        paths = [videos["cityCC0"], videos["bikes"], videos["carphone"]]
     try:
         return Concat(
             open_source(paths, int(stride), frames=frames, on_error=FLAGS.on_error)
@@ -131,9 +136,9 @@ def sample(source, size):
     """A fixed batch for the pictures that are drawn while the network learns."""
     import numpy as np
 
-    picks = np.linspace(0, len(source) - 1, 2).astype(int)
-    records = [source[int(index)] for index in picks]
-    cut = {key: [_centre(record[key], size) for record in records] for key in image_keys()}
+    picks = (0, len(source) - 1)
+    shown = [records.nearest(source, index, FLAGS.on_error) for index in picks]
+    cut = {key: [_centre(record[key], size) for record in shown] for key in image_keys()}
     height, width = (min(image.shape[axis] for image in cut["image1"]) for axis in (0, 1))
     return {
         key: np.stack([_centre(image, (height, width)) for image in images]).astype("float32") / 255

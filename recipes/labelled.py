@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from recipes import common
+from recipes import common, records
 
 FLAGS = flags.FLAGS
 DATA = ("scenes", "kitti2012", "kitti2015", "sintel", "chairs")
@@ -14,11 +14,14 @@ def define_flags():
     """Flags of the data and of their augmentation."""
     flags.DEFINE_enum("data", "scenes", DATA, "labelled data; scenes are generated")
     flags.DEFINE_string("data_dir", None, "folder of the data, in its official layout")
+    flags.DEFINE_enum("on_error", "raise", ("raise", "skip"), "what a broken picture or flow does")
     flags.DEFINE_bool("geometry", True, "random views, with exact flow; else crops and mirrors")
     flags.DEFINE_bool("colour", True, "random brightness, contrast and gamma")
     flags.register_multi_flags_validator(
         ["data", "data_dir"],
-        lambda given: (given["data"] == "scenes") == (given["data_dir"] is None),
+        lambda given: (
+            (given["data"] == "scenes") == (given["data_dir"] is None) and given["data_dir"] != ""
+        ),
         "--data_dir must name the folder of --data, unless that is scenes",
     )
 
@@ -76,6 +79,7 @@ def batches(source, seed, keys):
     from kcorr import pipelines
 
     size = common.training_size()
+    check_size(source, size)
     changes = [pipelines.random_channel_order]
     if FLAGS.geometry:
         sparse = FLAGS.data in SPARSE
@@ -84,13 +88,27 @@ def batches(source, seed, keys):
         changes += [functools.partial(pipelines.random_crop, size=size), pipelines.random_flips]
     if FLAGS.colour:
         changes.append(pipelines.random_colour)
-    stream = pipelines.examples(source, keys_of(source, keys), seed=seed)
+    stream = pipelines.examples(source, keys_of(source, keys), seed=seed, on_error=FLAGS.on_error)
     for change in changes:
         stream = stream.map(change, num_parallel_calls=2)
     return pipelines.batches(stream, FLAGS.batch_size)
 
 
+def check_size(source, size):
+    """The first record's pictures must be as large as --size; other records speak for themselves.
+
+    Raises:
+        UserError: they are smaller.
+    """
+    height, width = records.nearest(source, 0, FLAGS.on_error)["image1"].shape[:2]
+    if height < size[0] or width < size[1]:
+        raise common.UserError(
+            f"--size={size[0]}x{size[1]}: pictures of --data={FLAGS.data} are {height}x{width} "
+            "(height x width); expected a --size within them"
+        )
+
+
 def keys_of(source, keys):
     """`keys` and image0, without those of `OPTIONAL` that the records have not."""
-    record = source[0]
+    record = records.nearest(source, 0, FLAGS.on_error)
     return tuple(key for key in ("image0", *keys) if key in record or key not in OPTIONAL)

@@ -89,7 +89,7 @@ flags.DEFINE_integer(
     "further_steps", 800, "of rows that go on from another's network", lower_bound=1
 )
 flags.DEFINE_integer("film_side", 64, "side of the films' frames", lower_bound=16)
-flags.DEFINE_integer("seed", 0, "seed of data and weights")
+common.define_seed_flag("seed of data and weights")
 flags.DEFINE_enum("dtype_policy", "float32", common.POLICIES, "Keras dtype policy of the networks")
 flags.DEFINE_bool("smoke", False, "one row, small: a minute that only shows that it works")
 common.check_choices("rows", ROWS)

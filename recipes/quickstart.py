@@ -17,7 +17,7 @@ from pathlib import Path
 
 from absl import flags
 
-from recipes import common, evaluation, flow_ddflow, frames, networks
+from recipes import common, evaluation, flow_ddflow, frames, networks, records
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("export_dir", "saved_models/quickstart", "the exported model's folder")
@@ -115,7 +115,7 @@ def draw(drawn, source, network, workdir):
         paths.append(folder / f"{name}.png")
         write_image(paths[-1], evaluation.draw(record, shown, hidden))
     for number, index in enumerate((len(source) // 5, len(source) // 2)):
-        record = source[index]
+        record = records.nearest(source, index, FLAGS.on_error)
         result = predict(network, record["image1"], record["image2"])
         sheet = [
             ("frame 1", record["image1"]),
@@ -136,7 +136,7 @@ def export(network, source, workdir):
     from kcorr.models.predict import predict
 
     version = export_flow(network, FLAGS.export_dir, card={"recipe": "quickstart"})
-    record = source[len(source) // 2]
+    record = records.nearest(source, len(source) // 2, FLAGS.on_error)
     pair = {key: record[key] for key in ("image1", "image2")}
     np.savez(workdir / "pair.npz", **pair)
     files = [workdir / "pair.npz", workdir / "served_flow.npy"]

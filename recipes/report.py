@@ -72,13 +72,12 @@ def main():
 
 def names_of(paths):
     """The shortest ends of the paths that tell them apart."""
-    parts = [path.resolve().with_suffix("").parts for path in paths]
-    longest = max(map(len, parts))
-    for length in range(1, longest + 1):
-        names = ["/".join(one[-length:]) for one in parts]
-        if len(set(names)) == len(names):
-            break
-    return names
+    from kcorr.datasets.any_source import distinct_ends
+
+    try:
+        return distinct_ends([path.resolve().with_suffix("") for path in paths])
+    except ValueError as error:
+        raise common.UserError(f"--runs: {error}, or --names that tell them apart") from error
 
 
 def counts(runs):

@@ -10,6 +10,7 @@ from recipes import common, frames, networks
 FLAGS = flags.FLAGS
 FLAG_NAMES = ("student_steps", "crop", "distillation")
 NOISE_FLAGS = ("noise", "segments", "compactness", "patches", "keep_superpixels")
+_FREE_FLAGS = ("student_steps", "keep_superpixels")  # a student's training may go on with others
 
 
 def define_flags():
@@ -130,8 +131,14 @@ def challenged(source, workdir, colour=None, geometry=None, noise=True):
 
 def train(objective, dataset_of_seed, source, workdir, ignore=()):
     """The objective's student learns in place. Returns the last logs."""
-    ignore = ("student_steps", "keep_superpixels", *ignore)
-    return frames.train(objective, dataset_of_seed, source, workdir, steps(), ignore)
+    return frames.train(
+        objective, dataset_of_seed, source, workdir, steps(), (*_FREE_FLAGS, *ignore)
+    )
+
+
+def check_flags(workdir, ignore=()):
+    """Refuses, before `train` does, to go on with other flags; the same `ignore`."""
+    common.check_flags_of(workdir, (*_FREE_FLAGS, *ignore))
 
 
 def copy_of(network):
@@ -144,11 +151,12 @@ def copy_of(network):
 @contextlib.contextmanager
 def seed_of(number):
     """Inside the block --seed is that of member `number` of an ensemble."""
-    FLAGS.seed += 1000 * number
+    seed = FLAGS.seed
+    FLAGS.seed = (seed + 1000 * number) % 2**32  # the range of --seed
     try:
         yield
     finally:
-        FLAGS.seed -= 1000 * number
+        FLAGS.seed = seed
 
 
 def _crop_fits(given):

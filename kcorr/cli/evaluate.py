@@ -244,16 +244,8 @@ def _number(value):
 
 
 def _content(images, result, disparity):
-    """Valid JSON: what is infinite or undefined becomes the string "inf" or "nan"."""
+    """What the JSON file holds."""
+    from kcorr.io import plain_json
 
-    def plain(values):
-        return {
-            key: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in values.items()
-        }
-
-    return {
-        "kind": "disparity" if disparity else "flow",
-        "result": plain(result),
-        "images": [plain(image) for image in images],
-    }
+    kind = "disparity" if disparity else "flow"
+    return plain_json({"kind": kind, "result": result, "images": images})

@@ -12,9 +12,8 @@ from kcorr.cli.folders import check_output_folder, make_output_folder
 from kcorr.cli.networks import load_network
 from kcorr.cli.pictures import Summary, needs_backward, save
 from kcorr.cli.progress import progress
-from kcorr.datasets import Pairs, VideoFrames, Windows, find_cuts
-from kcorr.datasets.folders import picture_sequences
-from kcorr.io import read_image
+from kcorr.datasets import Pairs, VideoFrames, Windows
+from kcorr.datasets.folders import PictureSequence, picture_sequences
 
 _FADE = 0.97  # how fast the colours' scale may fall from one pair to the next
 
@@ -126,7 +125,7 @@ def _open(path, args):
     """(frames, {frame name: what its files are called}, frames per second)."""
     start, stop = args.frames or (0, None)
     if path.is_dir():
-        frames = _Folder(path, start, stop)
+        frames = _folder(path, start, stop)
         stems = [file.stem for file in frames.files]
         if len(set(stems)) < len(stems):
             stems = [f"{number:06d}" for number in range(start, start + len(stems))]
@@ -142,33 +141,24 @@ def _open(path, args):
     return frames, numbers, args.fps or _video_fps(path)
 
 
-class _Folder:
-    """The pictures of one folder as a frame sequence for `Pairs`."""
-
-    def __init__(self, path, start, stop):
-        sequences = picture_sequences(path)
-        if not sequences:
-            raise CommandError(f"{path}: no picture in this folder; expected the frames of a video")
-        if len(sequences) > 1:
-            raise CommandError(
-                f"{path}: pictures lie in {len(sequences)} folders, the first is "
-                f"{sequences[0][0].parent}; expected the frames of one video"
-            )
-        [files] = sequences
-        if max(start + 1, stop or 0) > len(files):
-            raise CommandError(
-                f"{path}: has {len(files)} frames; asked for frames {start} to {stop or 'the end'}"
-            )
-        self.files = files[start:stop]
-        self.names = [str(number) for number in range(start, start + len(self.files))]
-        # Reads every picture once: a broken one is found before anything is computed.
-        self.cuts = find_cuts(read_image(file) for file in self.files)
-
-    def __len__(self):
-        return len(self.files)
-
-    def __getitem__(self, index):
-        return read_image(self.files[index])
+def _folder(path, start, stop):
+    """The pictures of one folder; a broken one is found before anything is computed."""
+    sequences = picture_sequences(path)
+    if not sequences:
+        raise CommandError(f"{path}: no picture in this folder; expected the frames of a video")
+    if len(sequences) > 1:
+        raise CommandError(
+            f"{path}: pictures lie in {len(sequences)} folders, the first is "
+            f"{sequences[0][0].parent}; expected the frames of one video"
+        )
+    [files] = sequences
+    if max(start + 1, stop or 0) > len(files):
+        raise CommandError(
+            f"{path}: has {len(files)} frames; asked for frames {start} to {stop or 'the end'}"
+        )
+    files = files[start:stop]
+    names = [str(number) for number in range(start, start + len(files))]
+    return PictureSequence(files, names, damaged="error")
 
 
 def _refuse_picture(path):

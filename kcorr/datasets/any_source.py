@@ -58,7 +58,7 @@ def open_source(
     paths = [Path(one) for one in (path if isinstance(path, (list, tuple)) else [path])]
     if not paths:
         raise ValueError("open_source got an empty list, expected at least one path")
-    labels = [name] if len(paths) == 1 else [_join(name, label) for label in _labels(paths)]
+    labels = [name] if len(paths) == 1 else [_join(name, label) for label in distinct_ends(paths)]
     cutting = functools.partial(Windows, frames=frames, stride=stride, ends=ends)
     sources = [
         _open(one, cutting, options, label, lost) for one, label in zip(paths, labels, strict=True)
@@ -118,11 +118,16 @@ def _join(name, inside):
     return f"{name}/{inside}" if name else inside
 
 
-def _labels(paths):
-    """As many last parts of each path as make all of them different."""
-    parts = [path.absolute().parts for path in paths]
-    for count in range(1, max(map(len, parts)) + 1):
-        labels = ["/".join(one[-count:]).lstrip("/") for one in parts]
-        if len(set(labels)) == len(labels):
-            return labels
-    raise ValueError(f"open_source got a path twice: {', '.join(map(str, sorted(paths)))}")
+def distinct_ends(paths):
+    """As many last parts of each path as make all of them different, as texts.
+
+    Raises:
+        ValueError: one path is there twice.
+    """
+    places = [path.absolute() for path in paths]
+    for count in range(1, max(len(place.parts) for place in places) + 1):
+        ends = ["/".join(place.parts[-count:]).lstrip("/") for place in places]
+        if len(set(ends)) == len(ends):
+            return ends
+    twice = next(place for place in places if places.count(place) > 1)
+    raise ValueError(f"{twice} is given twice, expected each path once")

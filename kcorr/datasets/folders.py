@@ -84,7 +84,7 @@ def folder_windows(path, cutting, cut_threshold=THRESHOLD, name=""):
         FileNotFoundError: no such folder, or no picture in it.
     """
     return Concat(
-        cutting(_Frames(files, names, cut_threshold))
+        cutting(PictureSequence(files, names, cut_threshold))
         for files, names in _named_sequences(Path(path), name)
     )
 
@@ -146,26 +146,38 @@ class _Pictures(Source):
         return {IMAGE1: read_image(self._files[index])}
 
 
-class _Frames:
-    """A frame sequence for `Pairs`: the pictures of one folder."""
+class PictureSequence:
+    """A frame sequence for `Pairs`: pictures in the order of a film.
 
-    def __init__(self, files, names, cut_threshold):
-        self._files, self.names = files, names
-        self.cuts = [] if cut_threshold is None else self._find_cuts(cut_threshold)
+    Args:
+        files: paths.
+        names: of the frames.
+        cut_threshold: see `kcorr.datasets.CutFinder`; None looks for no cuts.
+        damaged: "keep" leaves a picture that cannot be read to whoever reads the frame, "error"
+            raises where cuts are looked for.
+
+    Raises:
+        OSError, kcorr.io.FormatError: with "error", a picture that cannot be read.
+    """
+
+    def __init__(self, files, names, cut_threshold=THRESHOLD, damaged="keep"):
+        self.files, self.names = files, names
+        read = read_image if damaged == "error" else _readable
+        self.cuts = [] if cut_threshold is None else self._find_cuts(cut_threshold, read)
 
     def __len__(self):
-        return len(self._files)
+        return len(self.files)
 
     def __getitem__(self, index):
-        return read_image(self._files[checked_index(index, len(self), "the folder")])
+        return read_image(self.files[checked_index(index, len(self), "the folder")])
 
-    def _find_cuts(self, threshold):
+    def _find_cuts(self, threshold, read):
         finder = CutFinder(threshold)
         cuts = []
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             # In blocks: map() would hold every decoded picture that is ahead of the comparison.
-            for start in range(0, len(self._files), 32):
-                images = pool.map(_readable, self._files[start : start + 32])
+            for start in range(0, len(self.files), 32):
+                images = pool.map(read, self.files[start : start + 32])
                 for index, image in enumerate(images, start):
                     if image is not None and finder.starts_shot(image):
                         cuts.append(index)

@@ -17,6 +17,7 @@ from kcorr.io._flow import (
     write_teacher_flow,
 )
 from kcorr.io._image import IMAGE_SUFFIXES, image_size, read_image, write_image
+from kcorr.io._json import plain_json
 from kcorr.io._matches import read_matches, write_matches
 from kcorr.io._pfm import read_pfm, write_pfm
 
@@ -27,6 +28,7 @@ __all__ = [
     "FormatError",
     "atomic_write",
     "image_size",
+    "plain_json",
     "read_disparity",
     "read_flow",
     "read_image",

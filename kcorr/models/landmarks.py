@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from kcorr import schema
 from kcorr.models.trunk import SIMPLE, TrunkNetwork, batch_normalisation
 from kcorr.ops import soft_argmax, spatial_softmax
 
@@ -95,8 +96,8 @@ class LandmarkNet(TrunkNetwork):
         points = cells * float(self.stride) + (self.stride - 1) / 2
         confidence = ops.expand_dims(ops.max(probabilities, axis=(1, 2)), -1)
         return {
-            "heatmaps": heatmaps,
-            "probabilities": probabilities,
-            "points": points,
-            "confidence": confidence,
+            schema.HEATMAPS: heatmaps,
+            schema.PROBABILITIES: probabilities,
+            schema.POINTS: points,
+            schema.CONFIDENCE: confidence,
         }

@@ -109,6 +109,9 @@ class Directions:
         flow: [n b, h, w, 2].
         hidden: [n b, h, w, 1], 1 = hidden in the second image by the forward-backward check; no
             gradient.
+        unusable: [n b, h, w, 1], 1 = there is nothing to compare: noise, or what lies beside a
+            picture, in the first image or where the flow leads. That is no matter of occlusion, and
+            never counts photometrically. None: every pixel can be compared.
         sequence: list of [n b, h, w, 2], the flow after each iteration, the last one `flow`; just
             `[flow]` of a network that has no iterations or was not asked for them.
         finest: [n b, h', w', 2], the last level of the pyramids; None for a network without.
@@ -121,6 +124,7 @@ class Directions:
     hidden: Any
     sequence: list
     finest: Any = None
+    unusable: Any = None
 
     @property
     def count(self):

@@ -136,14 +136,22 @@ class ChallengedFlow(UnsupervisedFlow):
             unusable[i] = 1.0 - inside
         if self.photometric_frames == "seen":
             views = {i: batch[schema.student(schema.IMAGES[i])] for i in views}
-            unusable[2] = ops.maximum(unusable[2], batch[schema.HALLUCINATED])
+            for i, noise in _noise(batch).items():
+                unusable[i] = ops.maximum(unusable[i], noise)
         first = stacked({(i, j): views[i] for i, j in ways.names}, ways.names)
         second = stacked({(i, j): views[j] for i, j in ways.names}, ways.names)
         here = stacked({(i, j): unusable[i] for i, j in ways.names}, ways.names)
         there = stacked({(i, j): unusable[j] for i, j in ways.names}, ways.names)
         there, _ = backward_warp(there, ops.stop_gradient(ways.flow))
-        hidden = ops.maximum(ways.hidden, ops.maximum(here, ops.cast(there > 0, here.dtype)))
-        return replace(ways, first=first, second=second, hidden=hidden)
+        nothing = ops.maximum(here, ops.cast(there > 0, here.dtype))
+        return replace(ways, first=first, second=second, unusable=nothing)
+
+
+def _noise(batch):
+    """{i: [b, h, w, 1], 1 = noise in the student's view of image i}, of images that have some."""
+    keys = {i: schema.student_noise(key) for i, key in enumerate(schema.IMAGES)}
+    found = {i: batch[key] for i, key in keys.items() if key in batch}
+    return found | ({2: batch[schema.HALLUCINATED]} if schema.HALLUCINATED in batch else {})
 
 
 def _affine(batch, i):

@@ -1,5 +1,6 @@
 """What objectives of optical flow share, and learning without any supervision."""
 
+import functools
 import inspect
 
 from keras import ops
@@ -116,7 +117,10 @@ class UnsupervisedFlow(FlowObjective):
     def photometric_terms(self, ways):
         """The terms of `Directions`."""
         terms = {}
-        mask = 1.0 - ways.hidden if self.occlusion else None
+        left_out = [ways.hidden] if self.occlusion else []
+        if ways.unusable is not None:
+            left_out.append(ways.unusable)
+        mask = 1.0 - functools.reduce(ops.maximum, left_out) if left_out else None
 
         def difference(flow):
             warped, _ = backward_warp(ways.second, flow, self.border)

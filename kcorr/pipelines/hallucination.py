@@ -7,6 +7,8 @@ source, so that their map passes through the same crops and mirrors as the pictu
 
 import hashlib
 import threading
+import zipfile
+import zlib
 from collections import OrderedDict
 from pathlib import Path
 
@@ -64,7 +66,7 @@ def with_superpixels(source, segments=200, compactness=10.0, cache_bytes=2**30, 
         segments, compactness: of `superpixels`.
         cache_bytes: memory for maps of 2 bytes a pixel; the ones used longest ago give way.
         folder: keeps the maps as files, too, one for each frame whatever record it is in, so that
-            another run has them. None keeps none.
+            another run has them; a damaged file is made anew. None keeps none.
 
     Returns:
         A source with the same names. A frame is known by its pixels.
@@ -110,13 +112,23 @@ class _WithSuperpixels:
         if self._folder is None:
             return superpixels(image, *self._options)
         path = self._folder / f"{key}.npz"
-        if path.exists():
-            with np.load(path, allow_pickle=False) as file:
-                return file["superpixels"]
+        labels = _read(path, image.shape[:2])
+        if labels is not None:
+            return labels
         labels = superpixels(image, *self._options)
         with atomic_write(path) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, superpixels=labels)
         return labels
+
+
+def _read(path, size):
+    """The kept map of a picture of `size`; None if there is none, or the file is damaged."""
+    try:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+            labels = file["superpixels"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+    return labels if labels.shape == size and labels.dtype == np.uint16 else None
 
 
 def superpixel_mask(example, labels, known, fewest=8, most=15):

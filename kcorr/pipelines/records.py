@@ -16,7 +16,7 @@ from kcorr.pipelines._seeds import SEED, first_seed, folded
 _LOG = logging.getLogger("kcorr")
 ERRORS = ("raise", "skip")
 _READ, _SKIPPED, _CLOSED = 0, 1, 2
-_UNREADABLE = (ValueError, OSError, EOFError)  # what a damaged file raises; the rest is a bug
+UNREADABLE = (ValueError, OSError, EOFError)  # what a damaged file raises; the rest is a bug
 
 
 def examples(
@@ -141,7 +141,7 @@ class _Loader:
             record = self.source[index]
             arrays = {key: _checked(key, record[key]) for key in self.keys if key in record}
             _check_sizes(arrays)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             if self.on_error == "raise":
                 raise ValueError(f"{name}: {error}") from error
             self._skip(index, name, error)

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from _planted import PixelReader, marked
 
+from kcorr.losses import photometric
 from kcorr.models import build
 from kcorr.objectives import ChallengedFlow, DistilledFlow, HallucinatedFlow, UnsupervisedFlow
 from kcorr.objectives.directions import flows_between
@@ -139,7 +140,8 @@ def test_crops_teach_as_ddflow_does():
     np.testing.assert_allclose(ours["photometric"], theirs["photometric"], rtol=1e-5)
 
 
-def test_the_photometric_term_compares_clean_frames_or_those_seen():
+@pytest.mark.parametrize("occlusion", [True, False])
+def test_the_photometric_term_compares_clean_frames_or_those_seen(occlusion):
     noise = np.zeros((1, *SEEN, 1), "float32")
     noise[:, 5:9, 6:12] = 1
     images = dict(zip(("image1", "image2"), marked(SIZE, PLACES[1:3]), strict=True))
@@ -150,9 +152,8 @@ def test_the_photometric_term_compares_clean_frames_or_those_seen():
         if noisy:
             seen = batch["student_image2"]
             seen[...] = np.where(noise > 0, random.random(seen.shape, "float32"), seen)
-        objective = HallucinatedFlow(
-            PixelReader(), PixelReader(), "brightness", photometric_frames=frames
-        )
+        options = {"photometric_frames": frames, "occlusion": occlusion}
+        objective = HallucinatedFlow(PixelReader(), PixelReader(), "brightness", **options)
         return float(objective.terms(batch, True)["photometric"][0])
 
     assert term("clean", False) == term("clean", True)
@@ -160,6 +161,19 @@ def test_the_photometric_term_compares_clean_frames_or_those_seen():
     # Without noise both compare the same frames, but for the marks and the patch left out.
     assert term("clean", False) != term("seen", False)
     assert term("clean", False) == pytest.approx(term("seen", False), rel=0.2)
+
+
+@pytest.mark.parametrize("occlusion", [True, False])
+def test_what_lies_beside_a_frame_is_not_compared(occlusion):
+    """Black equals black: such pixels would make the term small. Hiding nothing counts none."""
+    beside = np.float32([[1, 0, 5], [0, 1, 3]])  # five columns and three rows
+    images = dict(zip(("image1", "image2"), marked(SIZE, PLACES[1:3]), strict=True))
+    still = PixelReader(scale=0.0)
+    options = {"photometric": "brightness", "occlusion": occlusion}
+    objective = ChallengedFlow(still, PixelReader(), **options)
+    found = objective.terms(challenged(images, [beside, beside]), True)["photometric"]
+    first, second = (image[:, : SEEN[0] - 3, : SEEN[1] - 5] for image in images.values())
+    np.testing.assert_allclose(found, 2 * photometric(first, second), rtol=1e-4)
 
 
 # === DistillFlow ===

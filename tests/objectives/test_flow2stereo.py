@@ -145,6 +145,27 @@ def test_the_student_learns_what_is_visible_for_the_teacher_and_no_noise(scene):
     np.testing.assert_allclose(terms["distillation"], [expected], rtol=1e-4)
 
 
+@pytest.mark.parametrize("occlusion", [True, False])
+def test_noise_that_the_student_sees_is_not_compared(scene, occlusion):
+    """Whatever is in the rectangles of any picture, the photometric term stays as it is."""
+    batch, flows = scene
+    given = proxied(batch, (32, 40), scale=(0.7, 0.7), noise=0.0, rectangles=(3, 3))
+    options = {"photometric": "brightness", "photometric_frames": "seen", "occlusion": occlusion}
+    # The same small flow everywhere, there and back, so that what is seen tells none apart.
+    said = {(i, j): np.full((32, 40, 2), np.sign(j - i), np.float32) for i, j in PAIRS}
+    found = []
+    for value in (None, 0.5):
+        changed = dict(given)
+        for i, key in enumerate(FOUR, start=1):
+            noise, seen = given[f"student_noise{i}"], given[f"student_{key}"]
+            assert 0 < np.mean(noise) < 0.5
+            changed[f"student_{key}"] = seen if value is None else tf.where(noise > 0, value, seen)
+        views = {key: changed[f"student_{key}"].numpy() for key in FOUR}
+        objective = DistilledStereo(Planted(views, said), Planted(batch, flows), **options)
+        found.append(float(objective.terms(changed, True)["photometric"][0]))
+    assert found[0] == pytest.approx(found[1], rel=1e-5) and found[0] > 0
+
+
 def test_a_student_that_is_right_has_no_loss_but_the_least(scene):
     """Teacher's flow times the scale is what a perfect student says."""
     batch, flows = scene

@@ -2,6 +2,7 @@
 
 import builtins
 import threading
+import zipfile
 
 import numpy as np
 import pytest
@@ -105,6 +106,42 @@ def test_a_folder_keeps_them_for_the_next_run(counted, tmp_path):
     other = pipelines.with_superpixels(frames(4), segments=9, folder=tmp_path / "maps")
     other[0]
     assert len(counted) == 4  # other options are other maps
+
+
+def _cut(path):
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+def _emptied(path):
+    path.write_bytes(b"")
+
+
+def _flipped(path):
+    """One byte of the compressed map, behind the headers of zip and of npy."""
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as file:
+        (entry,) = file.infolist()
+    content[entry.header_offset + 60 + entry.compress_size // 2] ^= 255
+    path.write_bytes(content)
+
+
+def _of_another_size(path):
+    np.savez_compressed(path, superpixels=np.zeros((3, 4), np.uint16))
+
+
+def _of_another_name(path):
+    np.savez_compressed(path, labels=np.zeros((20, 32), np.uint16))
+
+
+@pytest.mark.parametrize("damage", [_cut, _emptied, _flipped, _of_another_size, _of_another_name])
+def test_a_damaged_file_is_made_anew(counted, tmp_path, damage):
+    known = pipelines.with_superpixels(frames(3), folder=tmp_path)[0]["superpixels"]
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    damage(path)
+    again = pipelines.with_superpixels(frames(3), folder=tmp_path)[0]["superpixels"]
+    np.testing.assert_array_equal(again, known)
+    assert counted == [10, 10] and path.read_bytes() == whole
 
 
 def test_threads_share_the_cache(counted):
