@@ -152,6 +152,11 @@ class DeepMatching(keras.Model):
                 f"radius must be a multiple of {self.step} and spacing of {2 * self.step}, got "
                 f"{radius} and {spacing}"
             )
+        if not levels_of(radius // self.step, levels, rounding):
+            raise ValueError(
+                f"radius must be from {2 * self.step} with rounding {rounding!r}, got {radius}: "
+                "half of it is 0, and no level would lie above level 0"
+            )
 
     def build(self, input_shape=None):
         """Creates all weights; they do not depend on the input's size."""
