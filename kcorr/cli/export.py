@@ -8,9 +8,10 @@ from kcorr.cli.networks import add_network_argument, load_network
 
 DESCRIPTION = """\
 Write a network as a SavedModel: a new version folder with signatures, warm-up requests and a model
-card. A flow network has the signatures serving_default, serving_float, flow_and_occlusion and, where
-it has a pyramid, features (and three_frames where it sees three), a network of landmarks serving_default and landmarks, an object frame serving_default, label and
-match_points, a network of matches serving_default and match."""
+card. A flow network has the signatures serving_default, serving_float, flow_and_occlusion and,
+where it has a pyramid, features (and three_frames where it sees three), a network of landmarks
+serving_default and landmarks, an object frame serving_default, label and match_points, a network
+of matches serving_default and match."""
 EXAMPLES = """\
 examples:
   kcorr export ddflow saved_models/ddflow
