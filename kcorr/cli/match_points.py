@@ -103,21 +103,9 @@ def _read_points(text):
 
 def _read_table(path):
     """The points of a file; its first line may be the names of the columns, x and y."""
-    import csv
+    from kcorr.io import FormatError, read_table
 
-    from kcorr.io import FormatError
-
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
-    except OSError as error:
-        raise CommandError(
-            f"{path}: cannot be read ({error.strerror}); expected a file with {_LINES}"
-        ) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise FormatError(path, "not a table of text", _LINES) from error
-    rows = [(line, row) for line, row in rows if any(row)]
+    rows = read_table(path)
     if rows and [cell.lower() for cell in rows[0][1]] == _HEADER:
         rows = rows[1:]
     points = []
