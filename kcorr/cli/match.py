@@ -124,9 +124,12 @@ def _check(args):
 
 def _paths(args):
     """{kind: path} of all files, none of which is a folder or an input."""
-    from kcorr.cli.folders import check_output_folder
+    from kcorr.cli.folders import check_output_folder, check_outputs
 
     output = Path(args.output)
+    # "." and "/" have no name that a suffix could be put behind.
+    if output.name in ("", ".."):
+        raise CommandError(f"{output}: is a folder; expected a file for the output")
     paths = {"matches": output, "picture": output.with_suffix(".png")}
     if args.dense:
         paths["flow"] = output.with_suffix(".flo")
@@ -137,12 +140,7 @@ def _paths(args):
             f"{output}: its matches are text, and {output.suffix.lower()} is the name of what lies "
             "beside them; expected a name such as matches.txt"
         )
-    inputs = {Path(path).resolve() for path in (args.first, args.second)}
-    for path in paths.values():
-        if path.is_dir():
-            raise CommandError(f"{path}: is a folder; expected a file for the output")
-        if path.resolve() in inputs:
-            raise CommandError(f"{path}: is an input; expected another name for the output")
+    check_outputs(paths.values(), (args.first, args.second))
     check_output_folder(output.parent)
     return paths
 

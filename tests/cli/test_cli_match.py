@@ -1,6 +1,7 @@
 """`kcorr match A B`: what is written, and what is refused."""
 
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -217,6 +218,16 @@ def test_bad_outputs(refused, pair, tmp_path, tree):
     assert {name: (tmp_path / name).read_bytes() for name in tree(tmp_path)} == before
     line = refused("match", *pair, "-o", "/proc/kcorr/m.txt", *FAST)
     assert line.startswith("kcorr match: /proc/kcorr: this folder cannot be created")
+
+
+@pytest.mark.parametrize("name", [".", "./", "..", "/", "new/..", "sub", "sub/"])
+def test_a_folder_for_the_matches(refused, pair, tmp_path, tree, monkeypatch, name):
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    (tmp_path / "sub" / "sub").mkdir()
+    line = refused("match", *pair, "-o", name, *FAST, "--dense")
+    assert line == f"kcorr match: {Path(name)}: is a folder; expected a file for the output"
+    assert tree(tmp_path) == ["a.png", "b.png"]
 
 
 @pytest.mark.parametrize(
