@@ -168,14 +168,28 @@ def _network(args):
 
 def _searching(args, network, size):
     """The network with --radius and --cell, if pictures of this size can be matched so."""
-    from kcorr.models.match_predict import check_matched_size, with_search
+    from kcorr.models.match_memory import check_matching_memory
+    from kcorr.models.match_predict import check_matched_size
 
+    pictures = f"{args.first} and {args.second}"
     try:
         seen = check_matched_size(network, size, args.max_side)
     except ValueError as error:
-        raise CommandError(f"{args.first} and {args.second}: {one_line(error)}") from error
-    if args.radius is None and args.cell is None:
-        return network
+        raise CommandError(f"{pictures}: {one_line(error)}") from error
+    if args.radius is not None or args.cell is not None:
+        network = _with_search(args, network, seen)
+    try:
+        check_matching_memory(network, seen)
+    except MemoryError as error:
+        text = one_line(error).replace("max_side or radius", "--max-side or --radius")
+        raise CommandError(f"{pictures}: {text}") from error
+    return network
+
+
+def _with_search(args, network, seen):
+    """The network with --radius and --cell, for pictures that it sees at this (height, width)."""
+    from kcorr.models.match_predict import with_search
+
     try:
         searching = with_search(network, args.radius, args.cell)
     except ValueError as error:

@@ -201,6 +201,18 @@ def test_bad_sizes_and_options(refused, texture, tmp_path, size, options, said):
     assert line.startswith(f"kcorr match: {said}") and not (tmp_path / "out").exists()
 
 
+def test_more_memory_than_there_is(refused, pair, tmp_path, monkeypatch):
+    monkeypatch.setattr("kcorr.models.match_memory.available_bytes", lambda: 1000)
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0"])
+    line = refused("match", *pair, "-o", tmp_path / "out" / "m.txt", *FAST)
+    a, b = pair
+    assert line == (
+        f"kcorr match: {a} and {b}: matching at 64x48 with radius 8 needs 0.0 GiB of memory or "
+        "more, 0.0 GiB are available; expected a smaller --max-side or --radius"
+    )
+    assert not (tmp_path / "out").exists()
+
+
 def test_bad_outputs(refused, pair, tmp_path, tree):
     (tmp_path / "taken").write_text("mine")
     (tmp_path / "m.flo").mkdir()
