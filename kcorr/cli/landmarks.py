@@ -15,8 +15,8 @@ Find the landmarks of an object in each picture and draw them. Into the folder D
   landmarks.csv        a line for each picture: its path from DIR, then x and y of each landmark in
                        pixels, (0, 0) at the centre of the top left pixel
 
-In DIR, pictures that end in _landmarks.png are taken for drawings of an earlier run: of a folder
-they are left out, and they are drawn anew.
+Pictures in DIR that are called NAME_landmarks.png are taken for drawings of an earlier run: where
+DIR is looked through for pictures they are passed over, and new drawings replace them.
 
 The object should be about as large in the picture as in those that the network learned from, which
 recipes.landmarks makes out of any folder of pictures. Nothing is written before all is computed."""
