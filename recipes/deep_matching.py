@@ -62,7 +62,10 @@ labelled.define_flags()
 flags.DEFINE_list("rows", list(ROWS), f"of {', '.join(ROWS)}")
 flags.DEFINE_enum("optimizer", "adam", OPTIMIZERS, "sgd, with momentum, is the published one")
 flags.DEFINE_float("momentum", 0.9, "of --optimizer=sgd", lower_bound=0, upper_bound=1)
-flags.DEFINE_float("weight_decay", 0.0, "lambda / 2 times the squared weights", lower_bound=0)
+flags.DEFINE_float(
+    "weight_decay", 0.0, "lambda: the loss has lambda / 2 times the descriptor's squared weights",
+    lower_bound=0,
+)  # fmt: skip
 flags.DEFINE_float("sigma", 3.0, "of the hinge's margin in pixels; not published", lower_bound=0.1)
 flags.DEFINE_integer("radius", 16, "largest displacement in pixels while learning", lower_bound=2)
 flags.DEFINE_integer("test_radius", 80, "the same while measuring", lower_bound=2)
@@ -121,7 +124,7 @@ def learned(row, workdir):
         folder = workdir / row
         folder.mkdir(exist_ok=True)
         network.descriptor.trainable = descriptors
-        objective = DeepMatchingObjective(network, sigma=FLAGS.sigma)
+        objective = DeepMatchingObjective(network, FLAGS.sigma, FLAGS.weight_decay)
         objective.build()
         objective.compile(optimizer(), jit_compile=FLAGS.jit_compile)
         logs = common.fit(objective, learning_data(), folder, ignore=MEASURING)
@@ -172,11 +175,9 @@ def optimizer():
     import keras
 
     if FLAGS.optimizer == "sgd":
-        return keras.optimizers.SGD(
-            FLAGS.learning_rate, FLAGS.momentum, weight_decay=FLAGS.weight_decay or None
-        )
+        return keras.optimizers.SGD(FLAGS.learning_rate, FLAGS.momentum)
     rate = keras.optimizers.schedules.CosineDecay(FLAGS.learning_rate, FLAGS.steps, alpha=0.01)
-    return keras.optimizers.AdamW(rate, weight_decay=FLAGS.weight_decay)
+    return keras.optimizers.Adam(rate)
 
 
 # === Measuring ===

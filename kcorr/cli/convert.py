@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from kcorr.cli.errors import CommandError, one_line
-from kcorr.cli.folders import check_output_folder, make_output_folder
+from kcorr.cli.folders import check_output_folder, check_outputs, make_output_folder
 from kcorr.cli.matching import single
 
 DESCRIPTION = """\
@@ -50,6 +50,7 @@ def run(args):
         return
     if args.to and target.suffix.lower() != f".{args.to}":
         raise CommandError(f"{target}: does not end in .{args.to}; --to is for folders")
+    check_outputs([target], [source])
     print(_convert(source, target, args))
 
 
@@ -58,9 +59,11 @@ def _convert_folder(source, target, args):
         raise CommandError(f"{source}: is a folder; expected --to with one of {' '.join(_FORMATS)}")
     files = single(source, tuple(f".{one}" for one in _FORMATS))
     check_output_folder(target)
-    for done, (key, path) in enumerate(files.items()):
+    outputs = {path: target / f"{key}.{args.to}" for key, path in files.items()}
+    check_outputs(outputs.values(), outputs, "folder")
+    for done, (path, output) in enumerate(outputs.items()):
         try:
-            _convert(path, target / f"{key}.{args.to}", args, make_folder=True)
+            _convert(path, output, args, make_folder=True)
         except (CommandError, OSError, ValueError) as error:
             raise CommandError(f"{one_line(error)} ({done} of {len(files)} converted)") from error
         except KeyboardInterrupt:

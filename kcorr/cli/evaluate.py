@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 from kcorr.cli.errors import CommandError
+from kcorr.cli.folders import check_outputs
 from kcorr.cli.matching import counterparts, single
 
 DESCRIPTION = """\
@@ -73,13 +74,16 @@ def run(args):
         raise CommandError("--occlusion and --noc say the same thing; expected one of them")
     if args.predicted_occlusion and not (args.occlusion or args.noc):
         raise CommandError("--predicted-occlusion needs the truth: expected --occlusion or --noc")
-    for output in (args.json, args.html):
-        if output and not Path(output).absolute().parent.is_dir():
+    outputs = [output for output in (args.json, args.html) if output]
+    for output in outputs:
+        if not Path(output).absolute().parent.is_dir():
             raise CommandError(f"{output}: the folder {Path(output).parent} does not exist")
     from kcorr.metrics import FlowEvaluation
 
     evaluation = FlowEvaluation()
     matched = _matched(args)
+    inputs = [path for files in matched for what, path in files.items() if what != "name"]
+    check_outputs(outputs, inputs)
     for files in matched:
         _add(evaluation, files, args)
     result = evaluation.result()

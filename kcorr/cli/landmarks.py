@@ -15,6 +15,9 @@ Find the landmarks of an object in each picture and draw them. Into the folder D
   landmarks.csv        a line for each picture: its path from DIR, then x and y of each landmark in
                        pixels, (0, 0) at the centre of the top left pixel
 
+Pictures in DIR that are called NAME_landmarks.png are taken for drawings of an earlier run: where
+DIR is looked through for pictures they are passed over, and new drawings replace them.
+
 The object should be about as large in the picture as in those that the network learned from, which
 recipes.landmarks makes out of any folder of pictures. Nothing is written before all is computed."""
 EXAMPLES = """\
@@ -46,14 +49,17 @@ def run(args):
     check_size(args.size)
     import time
 
-    from kcorr.cli.folders import check_output_folder
+    from kcorr.cli.folders import check_output_folder, check_outputs
     from kcorr.cli.networks import load_network
     from kcorr.cli.object_pictures import refuse_too_small
     from kcorr.io import image_size
 
-    pictures = _pictures(args.images, Path(args.output))
+    output = Path(args.output)
+    pictures = _pictures(args.images, output)
+    drawings = {path: output / f"{name}{_DRAWING}" for path, name in _names(pictures).items()}
     sizes = {path: image_size(path) for path in pictures}
-    check_output_folder(args.output)
+    check_output_folder(output)
+    check_outputs([*drawings.values(), output / _TABLE], pictures, "folder")
     network = load_network(args.model, args.network, gives="landmarks")
     from kcorr.models import ObjectPredictor
 
@@ -62,8 +68,8 @@ def run(args):
     start = time.perf_counter()
     found = _found(pictures, predictor)
     seconds = time.perf_counter() - start
-    _write(found, Path(args.output))
-    print(f"{Path(args.output)}: {_summary(list(found.values()))}, {seconds:.1f} s")
+    _write(found, drawings, output)
+    print(f"{output}: {_summary(list(found.values()))}, {seconds:.1f} s")
 
 
 def _pictures(inputs, output):
@@ -100,8 +106,8 @@ def _found(pictures, predictor):
         return {path: predictor.landmarks(read_image(path)) for path in paths}
 
 
-def _write(found, output):
-    """Draws, and writes the table last."""
+def _write(found, drawings, output):
+    """Draws each picture to its path of `drawings`, and writes the table last."""
     import csv
 
     from kcorr import viz
@@ -110,12 +116,11 @@ def _write(found, output):
     from kcorr.io import atomic_write, read_image, write_image
 
     folder = make_output_folder(output)
-    names = _names(found)
     for path, result in found.items():
         # Read again: all pictures of a large folder would not fit into memory.
         image = read_image(path)
         drawn = viz.draw_points(image, result["points"], scale=drawing_scale(image.shape))
-        write_image(folder / f"{names[path]}{_DRAWING}", drawn)
+        write_image(drawings[path], drawn)
     count = len(next(iter(found.values()))["points"])
     with (
         atomic_write(folder / _TABLE) as temporary,

@@ -124,9 +124,12 @@ def _check(args):
 
 def _paths(args):
     """{kind: path} of all files, none of which is a folder or an input."""
-    from kcorr.cli.folders import check_output_folder
+    from kcorr.cli.folders import check_output_folder, check_outputs
 
     output = Path(args.output)
+    # "." and "/" have no name that a suffix could be put behind.
+    if output.name in ("", ".."):
+        raise CommandError(f"{output}: is a folder; expected a file for the output")
     paths = {"matches": output, "picture": output.with_suffix(".png")}
     if args.dense:
         paths["flow"] = output.with_suffix(".flo")
@@ -137,12 +140,7 @@ def _paths(args):
             f"{output}: its matches are text, and {output.suffix.lower()} is the name of what lies "
             "beside them; expected a name such as matches.txt"
         )
-    inputs = {Path(path).resolve() for path in (args.first, args.second)}
-    for path in paths.values():
-        if path.is_dir():
-            raise CommandError(f"{path}: is a folder; expected a file for the output")
-        if path.resolve() in inputs:
-            raise CommandError(f"{path}: is an input; expected another name for the output")
+    check_outputs(paths.values(), (args.first, args.second))
     check_output_folder(output.parent)
     return paths
 
@@ -170,14 +168,28 @@ def _network(args):
 
 def _searching(args, network, size):
     """The network with --radius and --cell, if pictures of this size can be matched so."""
-    from kcorr.models.match_predict import check_matched_size, with_search
+    from kcorr.models.match_memory import check_matching_memory
+    from kcorr.models.match_predict import check_matched_size
 
+    pictures = f"{args.first} and {args.second}"
     try:
         seen = check_matched_size(network, size, args.max_side)
     except ValueError as error:
-        raise CommandError(f"{args.first} and {args.second}: {one_line(error)}") from error
-    if args.radius is None and args.cell is None:
-        return network
+        raise CommandError(f"{pictures}: {one_line(error)}") from error
+    if args.radius is not None or args.cell is not None:
+        network = _with_search(args, network, seen)
+    try:
+        check_matching_memory(network, seen)
+    except MemoryError as error:
+        text = one_line(error).replace("max_side or radius", "--max-side or --radius")
+        raise CommandError(f"{pictures}: {text}") from error
+    return network
+
+
+def _with_search(args, network, seen):
+    """The network with --radius and --cell, for pictures that it sees at this (height, width)."""
+    from kcorr.models.match_predict import with_search
+
     try:
         searching = with_search(network, args.radius, args.cell)
     except ValueError as error:

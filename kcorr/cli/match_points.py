@@ -28,6 +28,7 @@ points.csv:
   31,40
   60.5,41"""
 
+_TABLE, _DRAWING = "matches.csv", "matches.png"
 _HEADER = ["x", "y"]
 _LINES = "a line x,y for each point"
 
@@ -60,7 +61,7 @@ def run(args):
 
     import numpy as np
 
-    from kcorr.cli.folders import check_output_folder
+    from kcorr.cli.folders import check_output_folder, check_outputs
     from kcorr.cli.networks import load_network
     from kcorr.cli.object_pictures import refuse_too_small
     from kcorr.io import read_image
@@ -69,6 +70,8 @@ def run(args):
     sizes = {path: image.shape[:2] for path, image in images.items()}
     _check_inside(points, args.first, sizes[args.first])
     check_output_folder(args.output)
+    outputs = [Path(args.output, name) for name in (_TABLE, _DRAWING)]
+    check_outputs(outputs, (args.first, args.second, args.points), "folder")
     network = load_network(args.model, args.network, gives="labels")
     from kcorr.models import ObjectPredictor
 
@@ -103,21 +106,9 @@ def _read_points(text):
 
 def _read_table(path):
     """The points of a file; its first line may be the names of the columns, x and y."""
-    import csv
+    from kcorr.io import FormatError, read_table
 
-    from kcorr.io import FormatError
-
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
-    except OSError as error:
-        raise CommandError(
-            f"{path}: cannot be read ({error.strerror}); expected a file with {_LINES}"
-        ) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise FormatError(path, "not a table of text", _LINES) from error
-    rows = [(line, row) for line, row in rows if any(row)]
+    rows = read_table(path)
     if rows and [cell.lower() for cell in rows[0][1]] == _HEADER:
         rows = rows[1:]
     points = []
@@ -164,6 +155,6 @@ def _write(output, first, second, points, result):
     for here, there, alike in zip(points, result["points2"], result["similarity"], strict=True):
         lines.append(",".join(f"{value:.6g}" for value in (*here, *there, *alike)))
     folder = make_output_folder(output)
-    write_image(folder / "matches.png", drawn)
-    with atomic_write(folder / "matches.csv") as temporary:
+    write_image(folder / _DRAWING, drawn)
+    with atomic_write(folder / _TABLE) as temporary:
         temporary.write_text("\n".join([*lines, ""]), encoding="utf-8")

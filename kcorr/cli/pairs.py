@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from kcorr.cli.errors import CommandError
-from kcorr.cli.folders import check_output_folder, make_output_folder
+from kcorr.cli.folders import check_output_folder, check_outputs, make_output_folder
 from kcorr.cli.networks import load_network
 from kcorr.cli.pictures import Summary, needs_backward, save
 from kcorr.io import read_image
@@ -18,6 +18,8 @@ def run_pair(args):
         count = "three" if before else "two"
         raise CommandError(f"--save video is for a video or a folder; got {count} pictures")
     check_output_folder(args.output)
+    paths = {kind: Path(args.output, _name(kind, args.format)) for kind in kinds}
+    check_outputs(paths.values(), args.inputs, "folder")
     network = load_network(args.model, args.network)
     if before and getattr(network, "frames", 2) != 3:
         raise CommandError(
@@ -37,8 +39,8 @@ def run_pair(args):
         image0=before[0] if before else None,
     )
     seconds = time.perf_counter() - start
-    folder = make_output_folder(args.output)
-    save({kind: folder / _name(kind, args.format) for kind in kinds}, image1, result, args.max_flow)
+    make_output_folder(args.output)
+    save(paths, image1, result, args.max_flow)
     summary = Summary()
     summary.add(result)
     height, width = image1.shape[:2]

@@ -8,13 +8,14 @@ from PIL import Image
 
 from kcorr import viz
 from kcorr.cli.errors import CommandError, one_line
-from kcorr.cli.folders import check_output_folder, make_output_folder
+from kcorr.cli.folders import check_output_folder, check_outputs, make_output_folder
 from kcorr.cli.networks import load_network
 from kcorr.cli.pictures import Summary, needs_backward, save
 from kcorr.cli.progress import progress
 from kcorr.datasets import Pairs, VideoFrames, Windows
 from kcorr.datasets.folders import PictureSequence, picture_sequences
 
+_VIDEO = "flow.mp4"
 _FADE = 0.97  # how fast the colours' scale may fall from one pair to the next
 
 
@@ -35,24 +36,27 @@ def run_sequence(args):
         )
     _check_av(args)
     check_output_folder(args.output)
+    names = [numbers[name.rpartition("+")[0]] for name in pairs.names]
+    outputs = [path for name in names for path in _paths(args, name).values()]
+    outputs += [Path(args.output, _VIDEO)] if "video" in args.save else []
+    check_outputs(outputs, picture_sequences(path)[0] if path.is_dir() else [path], "folder")
     network = load_network(args.model, args.network)
     if getattr(network, "frames", 2) == 3:
         # The same pairs, with the frames before and behind: those of the same shot.
         pairs = Windows(frames, 4, stride, ends="repeat")
-    _Run(args, pairs, [numbers[name.rpartition("+")[0]] for name in pairs.names], network, fps).go()
+    _Run(args, pairs, names, network, fps).go()
 
 
 class _Run:
     """All pairs of one sequence."""
 
-    def __init__(self, args, pairs, numbers, network, fps):
+    def __init__(self, args, pairs, names, network, fps):
         from kcorr.models import Predictor
 
-        self._args, self._pairs, self._numbers, self._fps = args, pairs, numbers, fps
-        self._kinds = [kind for kind in args.save if kind != "video"]
+        self._args, self._pairs, self._names, self._fps = args, pairs, names, fps
         self._predict = Predictor(
             network,
-            needs_backward(self._kinds),
+            needs_backward(args.save),
             args.max_side,
             compiled=len(pairs) > 4,
             protocol=args.protocol,
@@ -88,25 +92,22 @@ class _Run:
         result = self._predict(image, record["image2"], **_around(record))
         self._summary.add(result)
         scale = self._color_scale(result["flow"])
-        paths = {kind: self._path(kind, index) for kind in self._kinds}
+        paths = _paths(self._args, self._names[index])
+        for path in paths.values():
+            make_output_folder(path.parent)
         drawn = save(paths, image, result, scale)
         if self._size is None:
             self._size = image.shape[:2]
         if "video" in self._args.save:
             if self._video is None:
                 folder = make_output_folder(self._args.output)
-                self._video = stack.enter_context(viz.video_writer(folder / "flow.mp4", self._fps))
+                self._video = stack.enter_context(viz.video_writer(folder / _VIDEO, self._fps))
             picture = drawn.get("overlay")
             if picture is None:
                 picture = viz.overlay(image, result["flow"], max_flow=scale)
             if picture.shape[:2] != self._size:  # a folder may change its size
                 picture = Image.fromarray(picture).resize(self._size[::-1])
             self._video.write(picture)
-
-    def _path(self, kind, index):
-        folder = make_output_folder(Path(self._args.output, kind))
-        suffix = self._args.format if kind == "flow" else "png"
-        return folder / f"{self._numbers[index]}.{suffix}"
 
     def _color_scale(self, flow):
         """One scale for all pictures would need all flows first; this one grows at once and falls
@@ -115,6 +116,13 @@ class _Run:
             return self._args.max_flow
         self._scale = max(viz.flow_scale(flow), _FADE * self._scale)
         return self._scale
+
+
+def _paths(args, name):
+    """{kind: path} of the files of the pair of this name."""
+    kinds = [kind for kind in args.save if kind != "video"]
+    suffixes = {"flow": args.format}
+    return {kind: Path(args.output, kind, f"{name}.{suffixes.get(kind, 'png')}") for kind in kinds}
 
 
 def _around(record):
@@ -187,6 +195,6 @@ def _check_av(args):
             import av  # noqa: F401
         except ImportError as error:
             raise CommandError(
-                f"{Path(args.output, 'flow.mp4')}: writing a video needs PyAV: pip install "
+                f"{Path(args.output, _VIDEO)}: writing a video needs PyAV: pip install "
                 "'kcorr[video]', or leave video out of --save"
             ) from error

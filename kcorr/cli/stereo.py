@@ -33,6 +33,7 @@ _FILES = {
     "color": "disparity_color.png",
     "occlusion": "occlusion.png",
 }
+_DEPTH_FILES = ("depth.pfm", "depth.npy")
 _PNG_TOP = 65535  # in steps of 1/256 pixel
 
 
@@ -74,12 +75,14 @@ def run(args):
     kinds = _checked_kinds(args)
     import time
 
-    from kcorr.cli.folders import check_output_folder, make_output_folder
+    from kcorr.cli.folders import check_output_folder, check_outputs, make_output_folder
     from kcorr.cli.networks import load_network
     from kcorr.cli.pairs import read_pair
 
     left, right = read_pair(args.left, args.right)
     check_output_folder(args.output)
+    names = [name for kind in kinds for name in _names(kind)]
+    check_outputs([Path(args.output, name) for name in names], (args.left, args.right), "folder")
     network = load_network(args.model, args.network)
     from kcorr.models import predict_disparity, rectification_problem
 
@@ -121,6 +124,10 @@ def _checked_kinds(args):
     return [kind for kind in wanted if kind != "depth" or given]
 
 
+def _names(kind):
+    return _DEPTH_FILES if kind == "depth" else (_FILES[kind],)
+
+
 def _writers(left, result, kinds, args):
     """{file name: function of its path}. Everything is computed before anything is written."""
     from kcorr import io, viz
@@ -154,7 +161,8 @@ def _depth_writers(disparity, args):
         with io.atomic_write(path) as temporary:
             np.save(temporary, depth)
 
-    return {"depth.pfm": lambda path: io.write_pfm(path, depth), "depth.npy": write_npy}
+    writers = (lambda path: io.write_pfm(path, depth), write_npy)
+    return dict(zip(_DEPTH_FILES, writers, strict=True))
 
 
 def _fits_png(disparity):

@@ -1,6 +1,5 @@
 """Faces with key points: AFLW in its two crops, 300-W, and cat heads."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from kcorr.datasets.crops import check_crop, crop_square
 from kcorr.datasets.natural import natural_key
 from kcorr.datasets.source import Source
 from kcorr.datasets.trees import absent, missing_tree
-from kcorr.io import FormatError, read_image
+from kcorr.io import FormatError, read_image, read_table
 
 FIVE = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 
@@ -105,27 +104,26 @@ class AFLW(_Faces):
 
 
 def _cropped_table(path):
-    with open(path, newline="") as file:
-        table = csv.reader(file)
-        header = [cell.strip() for cell in next(table, [])]
-        lacking = [name for name in ("crop_file", "set") if name not in header]
-        if lacking or len(header) < 14:
-            raise FormatError(
-                path,
-                f"the columns are {', '.join(header)}",
-                "crop_file, set, and 5 to 14 the points",
-            )
-        rows = []
-        for number, row in enumerate(table, 2):
-            try:
-                numbers = [float(cell) for cell in row[4:14]]
-                wanted = int(row[header.index("set")]) == 1
-                name = row[header.index("crop_file")].strip().replace("\\", "/")
-                points = np.reshape(numbers, (5, 2))
-            except (ValueError, IndexError):
-                raise FormatError(path, f"line {number} is not that of a face") from None
-            if wanted:
-                rows.append((name, points))
+    table = read_table(path)
+    header = table[0][1] if table else []
+    lacking = [name for name in ("crop_file", "set") if name not in header]
+    if lacking or len(header) < 14:
+        raise FormatError(
+            path,
+            f"the columns are {', '.join(header) or 'nothing'}",
+            "crop_file, set, and 5 to 14 the points",
+        )
+    rows = []
+    for line, row in table[1:]:
+        try:
+            numbers = [float(cell) for cell in row[4:14]]
+            wanted = int(row[header.index("set")]) == 1
+            name = row[header.index("crop_file")].replace("\\", "/")
+            points = np.reshape(numbers, (5, 2))
+        except (ValueError, IndexError):
+            raise FormatError(path, f"line {line} is not that of a face") from None
+        if wanted:
+            rows.append((name, points))
     return rows
 
 

@@ -9,7 +9,14 @@ import numpy as np
 from kcorr import schema
 from kcorr.datasets.generated_objects import GeneratedObjects
 from kcorr.datasets.source import Source
-from kcorr.io import FormatError, atomic_write, read_image, write_flow, write_image
+from kcorr.io import (
+    FormatError,
+    atomic_write,
+    read_image,
+    read_table,
+    write_flow,
+    write_image,
+)
 
 LAYOUT = """
 pictures/
@@ -51,11 +58,10 @@ class PointFolder(Source):
         self._table = path / table if path.suffix.lower() != ".csv" else path
         if not self._table.is_file():
             raise FileNotFoundError(f"{self._table}: no such table\nexpected:{LAYOUT.rstrip()}")
-        with open(self._table, newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
-        header = [cell.strip() for cell in rows[0]] if rows else []
+        rows = read_table(self._table)
+        header = rows[0][1] if rows else []
         self.point_names = self._read_header(header)
-        values = [self._read_row(header, line, row) for line, row in enumerate(rows[1:], 2)]
+        values = [self._read_row(header, line, row) for line, row in rows[1:]]
         if not values:
             raise FormatError(self._table, "no picture in this table", "a line for each")
         self.names = [one["image"] for one in values]
@@ -92,7 +98,7 @@ class PointFolder(Source):
             raise FormatError(
                 self._table, f"line {line} has {len(row)} cells", f"{len(header)} as the first line"
             )
-        cells = {name: cell.strip() for name, cell in zip(header, row, strict=True)}
+        cells = dict(zip(header, row, strict=True))
         points, visible = [], []
         for name in self.point_names:
             place = [cells[f"{name}_x"], cells[f"{name}_y"]]

@@ -1,4 +1,4 @@
-"""Bytes <-> numpy: flow, disparity, float maps, pictures and matches, without TensorFlow.
+"""Bytes <-> numpy: flow, disparity, float maps, pictures, matches, tables; without TensorFlow.
 
 Each reader raises `FormatError`, a ValueError of one line, for a file it cannot understand, and
 refuses absurd sizes before it allocates. Each writer writes under a temporary name and renames
@@ -20,6 +20,7 @@ from kcorr.io._image import IMAGE_SUFFIXES, image_size, read_image, write_image
 from kcorr.io._json import plain_json
 from kcorr.io._matches import read_matches, write_matches
 from kcorr.io._pfm import read_pfm, write_pfm
+from kcorr.io._table import read_table
 
 __all__ = [
     "DISPARITY_SUFFIXES",
@@ -34,6 +35,7 @@ __all__ = [
     "read_image",
     "read_matches",
     "read_pfm",
+    "read_table",
     "read_teacher_flow",
     "write_disparity",
     "write_flow",

@@ -17,9 +17,8 @@ class HogDescriptor(GeometryLayer):
     Descriptor (r, c) is that of the patch around the corner (r, c) between cells of `step` =
     2^downscale pixels: cells r - 2 to r + 1, its middle at (step c - 1/2, step r - 1/2) in pixels
     of the picture. The released programs call this point (step c, step r), so that their points
-    8 i + 4 and displacements of 2 pixels are descriptors 4 i + 2 and steps of 1, at downscale 1;
-    `points` makes those of the points alone. Both pictures of a pair are half a pixel off, so that
-    displacements are not.
+    8 i + 4 and displacements of 2 pixels are descriptors 4 i + 2 and steps of 1, at downscale 1.
+    Both pictures of a pair are half a pixel off, so that displacements are not.
 
     All sums are float32, the result has the compute dtype.
 
@@ -77,22 +76,14 @@ class HogDescriptor(GeometryLayer):
 
     def call(self, images):
         """Descriptors of images [b, h, w, 3]."""
-        maps = self._cells(images)
+        least = _SIDE * self.step
+        if any(side is not None and side < least for side in images.shape[1:3]):
+            raise ValueError(
+                f"expected images of at least {least}x{least}, one patch, got {tuple(images.shape)}"
+            )
+        maps = hog_maps(images, **self.config)
         if self.patches:
             maps = stack_patches(maps, self.variant, _SIDE)
-        return ops.cast(maps, self.compute_dtype)
-
-    def points(self, images):
-        """The descriptors of points 4 cells apart: tiles side by side, wholly inside the picture.
-
-        Args:
-            images: [b, h, w, 3].
-
-        Returns:
-            [b, h // step // 4, w // step // 4, 144]; (i, j) is descriptor (4 i + 2, 4 j + 2) of the
-            layer's output.
-        """
-        maps = stack_patches(self._cells(images), self.variant, _SIDE, stride=_SIDE, border=False)
         return ops.cast(maps, self.compute_dtype)
 
     def compute_output_shape(self, images_shape):
@@ -104,11 +95,3 @@ class HogDescriptor(GeometryLayer):
     def get_config(self):
         """The constructor's arguments."""
         return {**super().get_config(), **self.config, "patches": self.patches}
-
-    def _cells(self, images):
-        least = _SIDE * self.step
-        if any(side is not None and side < least for side in images.shape[1:3]):
-            raise ValueError(
-                f"expected images of at least {least}x{least}, one patch, got {tuple(images.shape)}"
-            )
-        return hog_maps(images, **self.config)

@@ -48,12 +48,7 @@ def probability_alignment(first, second, grid, mask=None, lattice="centre"):
     Source: Thewlis et al., ICCV 2017, eq. 6.
     """
     first, second = _maps(first, second)
-    places, known = _places_in_cells(first, grid, lattice)
-    if mask is not None:
-        mask = ops.cast(ops.convert_to_tensor(mask), first.dtype)
-        height, width = ops.shape(first)[1:3]
-        weight = mask_at_cells("probability_alignment", mask, height, width, lattice)
-        known = known * ops.reshape(weight, ops.shape(known))
+    places, known = _places_in_cells(first, grid, mask, lattice)
     q = first * known
     weight = ops.sum(q, axis=(1, 2))
     q = q / ops.expand_dims(ops.expand_dims(ops.where(weight > 0, weight, 1.0), 1), 1)
@@ -65,7 +60,7 @@ def probability_alignment(first, second, grid, mask=None, lattice="centre"):
     return ops.sum(ops.where(weight > 0, loss, 0.0) * weight, axis=-1) / first.shape[-1]
 
 
-def coordinate_alignment(first, second, grid, lattice="centre"):
+def coordinate_alignment(first, second, grid, mask=None, lattice="centre"):
     """Squared distance between the warped landmarks of one view and those of the other.
 
         mean over k of |mean of p_k - g(mean of q_k)|^2
@@ -74,11 +69,13 @@ def coordinate_alignment(first, second, grid, lattice="centre"):
     ones.
 
     Args:
-        first, second, grid, lattice: as in `probability_alignment`. The grid is read bilinearly,
-            at its border beyond it.
+        first, second, grid, mask, lattice: as in `probability_alignment`, but that a landmark
+            counts or does not: grid and mask are read bilinearly at its place, at their border
+            beyond it.
 
     Returns:
-        [b], squared cells. Landmarks where the grid is not finite do not count.
+        [b], squared cells. Landmarks next to a cell that does not count, or where the grid is not
+        finite, do not count.
 
     Raises:
         ValueError: shapes do not fit.
@@ -86,7 +83,7 @@ def coordinate_alignment(first, second, grid, lattice="centre"):
     Source: Thewlis et al., ICCV 2017, eq. 5.
     """
     first, second = _maps(first, second)
-    places, known = _places_in_cells(first, grid, lattice)
+    places, known = _places_in_cells(first, grid, mask, lattice)
     points = soft_argmax(first, normalised=True)
     moved, _ = sample_points(ops.concatenate([places, known], axis=-1), points, "edge")
     moved, known = moved[..., :2], moved[..., 2] > 1 - 1e-4
@@ -157,8 +154,8 @@ def _maps(first, second):
     return first, second
 
 
-def _places_in_cells(first, grid, lattice):
-    """Where the cells of the first view lie on the second one's map, in its cells; what is known.
+def _places_in_cells(first, grid, mask, lattice):
+    """Where the cells of the first view lie on the second one's map, in its cells; which count.
 
     Returns:
         [b, h, w, 2] and [b, h, w, 1].
@@ -172,6 +169,9 @@ def _places_in_cells(first, grid, lattice):
     columns, rows = cell_axes(height, width, strides, lattice, first.dtype)
     stride = ops.cast(ops.stack(strides[::-1]), first.dtype)
     places = (places - ops.stack([columns[0], rows[0]])) / stride
+    if mask is not None:
+        mask = ops.cast(ops.convert_to_tensor(mask), first.dtype)
+        known = known * mask_at_cells("the loss", mask, height, width, lattice)
     return ops.reshape(places, [batch, height, width, 2]), ops.reshape(
         known, [batch, height, width, 1]
     )

@@ -13,6 +13,7 @@ from kcorr.ops.deep_matching import (
     aggregate_patches,
     decode_pyramid,
     disaggregate_patches,
+    half_radius,
     levels_of,
     match_pyramid,
     pool_displacements,
@@ -38,6 +39,10 @@ SMALLEST = 16  # pixels of a side: below them descriptors see nothing but border
 # Scores held at a time when matches are read off: 16 MiB of float32.
 _HELD = 2**22
 _FEWEST = 4  # rows of points in a strip: each has products and calls of its own
+# Copies that are in memory at the worst moment, by what whole processes were measured to need
+# (1024 x 436: HOG with radius 80 and 160 0.7 and 2.2 GB more than at their start, a CNN 2.2 GB):
+# rather too few, as what works must not be refused.
+_COPIES = {"descriptors": 2, "pooled": 7, "strip": 13}
 
 
 @keras.saving.register_keras_serializable(package="kcorr")
@@ -75,8 +80,8 @@ class DeepMatching(keras.Model):
         `kcorr.ops.deep_matching`: -inf for most.
 
     Memory: with sizes known, level 0, by far the largest, is computed in strips of points, twice;
-    what is held is about a quarter of it (its pooled scores). In a graph of unknown sizes, and in
-    training, it is held whole, two to three times over.
+    what is held is about a quarter of it (its pooled scores); `bytes_needed` says how much that
+    makes. In a graph of unknown sizes, and in training, it is held whole, two to three times over.
 
     Raises:
         ValueError: arguments that do not fit, or images that are too small.
@@ -152,6 +157,11 @@ class DeepMatching(keras.Model):
                 f"radius must be a multiple of {self.step} and spacing of {2 * self.step}, got "
                 f"{radius} and {spacing}"
             )
+        if not levels_of(radius // self.step, levels, rounding):
+            raise ValueError(
+                f"radius must be from {2 * self.step} with rounding {rounding!r}, got {radius}: "
+                "half of it is 0, and no level would lie above level 0"
+            )
 
     def build(self, input_shape=None):
         """Creates all weights; they do not depend on the input's size."""
@@ -178,6 +188,24 @@ class DeepMatching(keras.Model):
             for count in (columns, rows)
         )
         return ops.stack(ops.meshgrid(x, y), axis=-1)
+
+    def bytes_needed(self, size):
+        """About how much memory a pair of pictures of this (height, width) needs, a little less.
+
+        Of a call with known sizes and without training, on top of what the process has; of float32.
+        """
+        height, width = size
+        pixels = self.spacing * self.step
+        rows, columns = height // pixels, width // pixels
+        strip = self._strips(1, rows, columns)[0][1] or rows
+        sides = (2 * self.radius + 1, 2 * half_radius(self.radius, self.rounding) + 1)
+        small = ops.zeros((1, self.smallest, self.smallest, 3))
+        counts = {
+            "descriptors": height * width // self.step**2 * self._features(small).shape[-1],
+            "pooled": rows * columns * sides[1] ** 2,
+            "strip": strip * columns * sides[0] ** 2,
+        }
+        return 4 * sum(_COPIES[what] * count for what, count in counts.items())
 
     def _described(self, inputs):
         """The points' descriptors [b, i, j, c] of image1, and all of image2 [b, h, w, c]."""

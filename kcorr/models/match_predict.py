@@ -6,6 +6,7 @@ import numpy as np
 
 from kcorr import schema
 from kcorr.models.deep_matching import SMALLEST, DeepMatching
+from kcorr.models.match_memory import check_matching_memory
 from kcorr.models.picture_arrays import as_float, scaled, size_within
 from kcorr.models.registry import check_gives
 
@@ -27,6 +28,7 @@ def predict_matches(network, image1, image2, verified=True, max_side=None):
     Raises:
         ValueError: a wrong shape, dtype, range or `max_side`, two sizes, pictures that are (or are
             seen) smaller than 16 x 16, or a network that gives something else.
+        MemoryError: at this size and radius they need more memory than is available.
     """
     check_gives(network, "matches")
     if max_side is not None and not (
@@ -39,6 +41,7 @@ def predict_matches(network, image1, image2, verified=True, max_side=None):
         raise ValueError(f"image1 is {w1}x{h1} and image2 {w2}x{h2}, expected one size")
     size = images[0].shape[:2]
     seen = check_matched_size(network, size, max_side)
+    check_matching_memory(network, seen)
     if seen != size:
         images = [scaled(image, seen) for image in images]
     batch = {f"image{k}": image[None] for k, image in enumerate(images, start=1)}

@@ -24,7 +24,7 @@ class ObjectFrameNet(TrunkNetwork):
     Args:
         dimensions: length of a label. 3 is the papers' object frame; 2 makes a circle, which cannot
             hold an object that branches; 16, 32 and 64 need vector exchange to mean the same place
-            on different objects (`kcorr.objectives.ObjectFrame`).
+            on different objects (`kcorr.objectives.ObjectFrameObjective`).
         kernels, widths, dilations, slope, normalised, initializer: of the trunk
             (`kcorr.models.trunk.Trunk`). LeakyReLU 0.2, batch normalisation and Xavier-normal
             weights are the released code's; the first paper has a ReLU.

@@ -21,30 +21,43 @@ class DeepMatchingObjective(Objective):
     Args:
         network: a `kcorr.models.DeepMatching`.
         sigma: of the margin in pixels; not given in the paper, see `structured_hinge`.
+        decay: lambda, the weight of half the sum of squares of the descriptor's weights that learn
+            (not of the exponents, which it would pull towards 0); number or schedule. The paper
+            has one and does not give it.
         **kwargs: of `Objective`.
 
-    Terms: `hinge`. Observed, over all points whose flow is known and not hidden: `epe`, the mean
-    error of the best displacement in pixels, `epe_zero` that of none at all, and `right_2`,
-    `right_5` and `right_10`, the shares of points that err by at most so many pixels.
+    Terms: `hinge` and, if it weighs anything, `decay`. Observed, over all points whose flow is
+    known and not hidden: `epe`, the mean error of the best displacement in pixels, `epe_zero` that
+    of none at all, and `right_2`, `right_5` and `right_10`, the shares of points that err by at
+    most so many pixels.
 
     Source: Thewlis et al., BMVC 2016, section 4.
     """
 
-    term_names = ("hinge",)
     observed_names = ("epe", "epe_zero", *(f"right_{pixels}" for pixels in THRESHOLDS))
 
-    def __init__(self, network, sigma=3.0, **kwargs):
-        super().__init__(network, **kwargs)
+    def __init__(self, network, sigma=3.0, decay=0.0, weights=None, **kwargs):
+        super().__init__(network, weights={"decay": decay, **(weights or {})}, **kwargs)
         self.sigma = sigma
 
+    @property
+    def term_names(self):
+        """`hinge`, and `decay` if it weighs anything."""
+        decayed = callable(self.term_weights["decay"]) or self.term_weights["decay"]
+        return ("hinge", "decay") if decayed else ("hinge",)
+
     def terms(self, batch, training):
-        """{"hinge": [b]}."""
+        """{"hinge": [b]} and, if it weighs anything, {"decay": [b]}."""
         scores = self.network(batch, training=True)[schema.SCORES]
         rows, columns = ops.shape(scores)[3:]
         flow, counts = self.at_points(batch, rows, columns)
         step = float(self.network.step)
-        hinge = structured_hinge(scores, flow / step, counts, self.sigma / step)
-        return {"hinge": hinge}
+        terms = {"hinge": structured_hinge(scores, flow / step, counts, self.sigma / step)}
+        if "decay" in self.term_names:
+            learned = self.network.descriptor.trainable_variables
+            total = sum(ops.sum(ops.square(ops.cast(weight, "float32"))) for weight in learned)
+            terms["decay"] = ops.zeros_like(terms["hinge"]) + 0.5 * total
+        return terms
 
     def observe(self, batch):
         """Means over the points of each example."""

@@ -68,12 +68,8 @@ class LandmarkObjective(TwoViewObjective):
         """{"alignment": [b], "diversity": [b]} and, if it weighs anything, {"decay": [b]}."""
         first, second = (output[schema.PROBABILITIES] for output in self.views(batch, training))
         grid = batch[schema.GRID]
-        if self.alignment == "probability":
-            aligned = probability_alignment(
-                first, second, grid, self.mask(batch), lattice=self.lattice
-            )
-        else:
-            aligned = coordinate_alignment(first, second, grid, lattice=self.lattice)
+        align = probability_alignment if self.alignment == "probability" else coordinate_alignment
+        aligned = align(first, second, grid, self.mask(batch), lattice=self.lattice)
         overlap = sum(pooled_diversity(maps, self.window) for maps in (first, second))
         terms = {"alignment": aligned, "diversity": overlap}
         if "decay" in self.term_names:

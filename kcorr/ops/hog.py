@@ -5,8 +5,8 @@ constant, which keeps flat regions alike. `stack_patches` puts 4 x 4 of these ce
 
 Where things lie (pixels, `kcorr.ops.grid`): with cells of s pixels, cell a covers the pixels s a to
 s a + s - 1. A patch of an even number of cells has its middle on the corner between two cells, half
-a pixel before a pixel's centre: patch r of `stack_patches(..., border=True)` is that around corner
-r, its middle at s r - 1/2. The released programs count from the picture's edge, not from the first
+a pixel before a pixel's centre: patch r of `stack_patches` is that around corner r, its middle at
+s r - 1/2. The released programs count from the picture's edge, not from the first
 pixel's centre, and call the same point s r.
 """
 
@@ -107,8 +107,11 @@ def hog_maps(
     return maps if cpu else unit_length(maps, _EPSILON) * 0.25
 
 
-def stack_patches(maps, variant="cpu", side=4, stride=1, border=True):
+def stack_patches(maps, variant="cpu", side=4, stride=1):
     """One descriptor of side x side cells around each corner between cells, or each stride-th.
+
+    They start with the patch around the picture's top-left corner and include all that are half
+    outside, where cells are 0: patch i is that around corner `stride i`.
 
     Args:
         maps: [b, h, w, c], of `hog_maps`.
@@ -118,14 +121,10 @@ def stack_patches(maps, variant="cpu", side=4, stride=1, border=True):
             like.
         side: cells, even.
         stride: cells from one patch to the next.
-        border: True starts with the patch around the picture's top-left corner and includes all
-            that are half outside, where cells are 0: patch i is that around corner `stride i`.
-            False takes whole patches only, patch i around corner `side / 2 + stride i`: with
-            stride 4 these are the tiles that deep matching looks for in the other picture.
 
     Returns:
-        [b, h / stride + 1, w / stride + 1, side^2 c], rounded down, or with (h - side) for h if not
-        `border`; channel (row side + column) c + k is channel k of a cell of the patch.
+        [b, h // stride + 1, w // stride + 1, side^2 c]; channel (row side + column) c + k is
+        channel k of a cell of the patch.
 
     Raises:
         ValueError: unknown variant, odd `side`, `stride` below 1, or the map is smaller than one
@@ -141,12 +140,10 @@ def stack_patches(maps, variant="cpu", side=4, stride=1, border=True):
         raise ValueError(
             f"expected at least {side}x{side} cells, one patch, got {tuple(maps.shape)}"
         )
-    patches = _stacked(maps, side, stride, border)
+    patches = _stacked(maps, side, stride)
     if variant == "cpu":
         return unit_length(patches, _EPSILON)
-    if not border:
-        return patches
-    inside = ops.sum(_stacked(ops.ones_like(maps[:1, :, :, :1]), side, stride, border), -1)
+    inside = ops.sum(_stacked(ops.ones_like(maps[:1, :, :, :1]), side, stride), -1)
     return patches * ops.expand_dims(side**2 / inside, -1)
 
 
@@ -259,9 +256,8 @@ def _correlated(maps, axis, weights):
     return total
 
 
-def _stacked(maps, side, stride, border):
-    if border:
-        maps = ops.pad(maps, [[0, 0], [side // 2, side // 2], [side // 2, side // 2], [0, 0]])
+def _stacked(maps, side, stride):
+    maps = ops.pad(maps, [[0, 0], [side // 2, side // 2], [side // 2, side // 2], [0, 0]])
     parts = []
     for row in range(side):
         rows = maps[:, row : row + 1 - side or None : stride]

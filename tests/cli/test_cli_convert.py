@@ -90,7 +90,7 @@ def test_what_is_refused(refused, flow, tmp_path):
         ("text.png", "x.flo"): "text.png: begins with b'hello'; expected the signature of a PNG",
         ("a.flo", "none/x.png"): "none/x.png: the folder",
         ("folder", "x"): "folder: is a folder; expected --to with one of flo npy pfm png",
-        ("a.flo", "folder"): "folder: the suffix '' names no flow format",
+        ("a.flo", "folder"): "folder: is a folder; expected a file for the output",
         ("a.flo", "x.png", "--to", "npy"): "x.png: does not end in .npy; --to is for folders",
         ("folder", "x", "--to", "npy"): "folder: holds no file to read; expected .flo .npy .pfm",
         ("a.flo", "x.npy", "--kind", "disparity"): "a.flo: the suffix '.flo' names no disparity",

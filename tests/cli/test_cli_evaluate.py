@@ -152,7 +152,7 @@ def test_what_is_refused(refused, two):
         (result, truth, "--occlusion", two / "small.flo"): "small.flo: begins with b'PIEH",
         (result, truth, "--occlusion", two / "hidden/sub/b.png"): "hidden/sub/b.png is 4x4; expec",
         (result, truth, "--json", two / "none/x.json"): "none/x.json: the folder",
-        (result, truth, "--json", two / "empty"): "empty: is a folder; expected the name of a file",
+        (result, truth, "--json", two / "empty"): "empty: is a folder; expected a file for the",
     }
     for (prediction, target, *options), said in cases.items():
         line = refused("evaluate", two / prediction, two / target, *options)

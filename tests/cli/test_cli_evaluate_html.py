@@ -111,7 +111,7 @@ def test_what_is_refused(refused, three):
     line = refused("evaluate", *pair, "--html", three / "none" / "p.html")
     assert "none/p.html: the folder" in line
     line = refused("evaluate", *pair, "--html", three / "truth")
-    assert line.endswith("truth: is a folder; expected the name of a file to write")
+    assert line.endswith("truth: is a folder; expected a file for the output")
     for count in ("-1", "x", "1.5"):
         assert "whole number from 0" in refused("evaluate", *pair, f"--pictures={count}")
     assert not list(three.glob("*.html"))

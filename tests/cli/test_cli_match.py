@@ -1,6 +1,7 @@
 """`kcorr match A B`: what is written, and what is refused."""
 
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -200,6 +201,18 @@ def test_bad_sizes_and_options(refused, texture, tmp_path, size, options, said):
     assert line.startswith(f"kcorr match: {said}") and not (tmp_path / "out").exists()
 
 
+def test_more_memory_than_there_is(refused, pair, tmp_path, monkeypatch):
+    monkeypatch.setattr("kcorr.models.match_memory.available_bytes", lambda: 1000)
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["cpu:0"])
+    line = refused("match", *pair, "-o", tmp_path / "out" / "m.txt", *FAST)
+    a, b = pair
+    assert line == (
+        f"kcorr match: {a} and {b}: matching at 64x48 with radius 8 needs 0.0 GiB of memory or "
+        "more, 0.0 GiB are available; expected a smaller --max-side or --radius"
+    )
+    assert not (tmp_path / "out").exists()
+
+
 def test_bad_outputs(refused, pair, tmp_path, tree):
     (tmp_path / "taken").write_text("mine")
     (tmp_path / "m.flo").mkdir()
@@ -217,6 +230,16 @@ def test_bad_outputs(refused, pair, tmp_path, tree):
     assert {name: (tmp_path / name).read_bytes() for name in tree(tmp_path)} == before
     line = refused("match", *pair, "-o", "/proc/kcorr/m.txt", *FAST)
     assert line.startswith("kcorr match: /proc/kcorr: this folder cannot be created")
+
+
+@pytest.mark.parametrize("name", [".", "./", "..", "/", "new/..", "sub", "sub/"])
+def test_a_folder_for_the_matches(refused, pair, tmp_path, tree, monkeypatch, name):
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    (tmp_path / "sub" / "sub").mkdir()
+    line = refused("match", *pair, "-o", name, *FAST, "--dense")
+    assert line == f"kcorr match: {Path(name)}: is a folder; expected a file for the output"
+    assert tree(tmp_path) == ["a.png", "b.png"]
 
 
 @pytest.mark.parametrize(

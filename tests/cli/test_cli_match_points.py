@@ -88,8 +88,8 @@ PARTS = "expected X,Y;X,Y (numbers of pixels), or a .csv file"
         ("1,2;" * 3000 + "x", f"--points: 'x' is no point; {PARTS}"),
         ("1,2;60,3", "--points: point 2, 60,3, lies outside {a}; expected x from 0 to 59 and y fr"),
         ("-0.6,2", "--points: point 1, -0.6,2, lies outside {a}"),
-        ("none.csv", "none.csv: cannot be read (No such file or directory); expected a file with"),
-        ("/", "/: cannot be read (Is a directory); expected a file with a line x,y for each point"),
+        ("none.csv", "none.csv: no such file"),
+        ("/", "/: is a folder; expected a file"),
     ],
 )
 def test_bad_points(refused, network, pair, tmp_path, points, said):
@@ -110,7 +110,6 @@ def test_bad_points(refused, network, pair, tmp_path, points, said):
         (b"1,2\n3,nan\n", "line 2: '3,nan' is no point"),
         (b"a,b\n1,2\n", "line 1: 'a,b' is no point"),
         (b"x,y\n1,,2\n", "line 2: '1,,2' is no point"),
-        (b"x,y\n\xff\xfe\n", "not a table of text"),
     ],
 )
 def test_bad_tables(refused, network, pair, tmp_path, text, said):
@@ -121,6 +120,16 @@ def test_bad_tables(refused, network, pair, tmp_path, text, said):
     )
     assert line == f"kcorr match-points: {path}: {said}; expected a line x,y for each point"
     assert not (tmp_path / "out").exists() and network.seen == []
+
+
+def test_a_table_of_another_encoding(refused, network, pair, tmp_path):
+    path = tmp_path / "points.csv"
+    path.write_bytes("x,y\n1,2\n".encode("utf-16"))
+    options = ["--points", path, "-o", tmp_path / "out", "--model", "mine"]
+    line = refused("match-points", *pair, *options)
+    said = "line 1 is not text in UTF-8; expected comma-separated text in UTF-8"
+    assert line == f"kcorr match-points: {path}: {said}"
+    assert not (tmp_path / "out").exists()
 
 
 def test_bad_pictures_sizes_and_models(refused, network, pair, tmp_path):

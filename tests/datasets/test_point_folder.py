@@ -60,6 +60,8 @@ def test_a_table_of_another_name_without_identities(tmp_path):
         ("image,eye_x,eye_y\na.png,3\n", "line 2 has 2 cells; expected 3"),
         ("image,eye_x,eye_y\na.png,3,north\n", "line 2: eye is no point"),
         ("image,eye_x,eye_y\na.png,3,nan\n", "line 2: eye is no point"),
+        ("image,eye_x,eye_y\n\na.png,3,4\n,\n\nc.png,3\n", "line 6 has 2 cells"),
+        (f"image,eye_x,eye_y\na.png,3,{'4' * 200000}\n", "line 2: field larger than field limit"),
         ("image,eye_x,eye_y\na.png,3,4\na.png,5,6\n", "a.png stands there twice"),
     ],
 )
@@ -67,6 +69,16 @@ def test_tables_that_cannot_be_understood(tmp_path, table, message):
     with pytest.raises(FormatError, match=message) as caught:
         PointFolder(folder(tmp_path, table))
     assert "points.csv" in str(caught.value)
+
+
+@pytest.mark.parametrize(("encoding", "line"), [("latin-1", 3), ("utf-16", 1)])
+def test_tables_in_another_encoding(tmp_path, encoding, line):
+    folder(tmp_path)
+    (tmp_path / "points.csv").write_bytes(TABLE.replace("Ada", "Ånna").encode(encoding))
+    with pytest.raises(
+        FormatError, match=f"points.csv: line {line} is not text in UTF-8; expected"
+    ):
+        PointFolder(tmp_path)
 
 
 def test_what_is_missing_is_named(tmp_path):

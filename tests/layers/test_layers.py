@@ -245,15 +245,6 @@ def test_a_layer_trains_what_stands_before_it():
     assert np.isfinite(moved).all()
 
 
-@pytest.mark.parametrize("variant", ["cpu", "gpu"])
-def test_descriptors_of_points_are_those_of_every_fourth_cell(variant):
-    # Deep matching's points 4, 12, ... of the picture, at 2 pixels a cell.
-    layer, pictures = layers.HogDescriptor(variant), image(height=27, width=33)
-    (dense,), (tiles,) = numbers(layer(pictures)), numbers(layer.points(pictures))
-    assert dense.shape == (2, 14, 17, 144) and tiles.shape == (2, 3, 4, 144)
-    np.testing.assert_allclose(tiles, dense[:, 2:12:4, 2:16:4], atol=1e-6)
-
-
 @pytest.mark.parametrize(
     "make, word",
     [

@@ -138,6 +138,27 @@ def test_the_coordinate_loss_is_the_mean_mismatch_alone():
     assert (found < value(probability_alignment, first, second, grid)).all()
 
 
+def test_what_does_not_count_does_not_change_the_coordinate_loss():
+    """Landmarks 0 and 1 of two: one left, one right of the border between cells 4 and 5."""
+    first, second = np.zeros((2, 1, 6, 10, 2))
+    first[0, 2, 1:4, 0], first[0, 3, 6:9, 1] = 1 / 3, 1 / 3
+    second[0, 4, 2, 0] = second[0, 1, 7, 1] = 1
+    grid, mask = random_grid(12, 20, 1), np.ones((1, 12, 20, 1))
+    mask[:, :, 10:] = 0
+    everything = value(coordinate_alignment, first, second, grid, np.ones_like(mask))
+    np.testing.assert_array_equal(value(coordinate_alignment, first, second, grid), everything)
+    found = value(coordinate_alignment, first, second, grid, mask)
+    assert 0 < found < everything
+    elsewhere = np.where(mask > 0, grid, grid + 50)
+    np.testing.assert_array_equal(
+        value(coordinate_alignment, first, second, elsewhere, mask), found
+    )
+    assert value(coordinate_alignment, first, second, elsewhere) > everything + 100
+    # The other half is what is missing, and cells serve as well as pixels.
+    rest = value(coordinate_alignment, first, second, grid, (1 - mask)[:, ::2, ::2])
+    np.testing.assert_allclose(found + rest, everything, rtol=1e-12)
+
+
 # === Diversity ===
 
 
@@ -211,7 +232,7 @@ def test_every_mode():
     def losses(first, second, grid, mask):
         return [
             probability_alignment(first, second, grid, mask),
-            coordinate_alignment(first, second, grid),
+            coordinate_alignment(first, second, grid, mask),
             pooled_diversity(first, 3),
             quadratic_diversity(first),
         ]

@@ -173,6 +173,8 @@ def test_wrong_pictures_are_named():
         ({"descriptor": "sift"}, "descriptor must be one of hog, hog_gpu, small, vgg"),
         ({"radius": 7, "descriptor": "hog"}, "radius must be a multiple of 2"),
         ({"spacing": 6, "descriptor": "hog"}, "spacing of 4, got"),
+        ({"radius": 1, "rounding": "floor"}, "radius must be from 2 with rounding 'floor', got 1"),
+        ({"radius": 2, "rounding": "floor", "descriptor": "hog"}, "radius must be from 4 with"),
         ({"levels": 0}, "need levels and cell from 1"),
         ({"cell": 0}, "need levels and cell from 1"),
         ({"rounding": "up"}, "rounding must be one of ceil, floor"),
@@ -181,6 +183,14 @@ def test_wrong_pictures_are_named():
 def test_wrong_arguments_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         network(**options)
+
+
+@pytest.mark.parametrize(("radius", "rounding"), [(1, "ceil"), (2, "floor")])
+def test_the_smallest_radius_has_a_level(pair, radius, rounding):
+    net = network(radius=radius, rounding=rounding)
+    assert net.levels >= 1
+    found = numpy_of(net(pair))
+    assert np.abs(found["points2"] - found["points1"]).max() <= radius
 
 
 def test_points_of_level_zero_are_raised_where_asked(pair):

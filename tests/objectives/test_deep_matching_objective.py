@@ -62,6 +62,28 @@ def test_the_hinge_is_that_of_the_scores_at_the_points():
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+def test_decay_is_half_the_squares_of_the_descriptor_alone():
+    made, plain = objective(decay=0.02), objective()
+    assert (made.term_names, plain.term_names) == (("hinge", "decay"), ("hinge",))
+    batch = tensors(shifted_pairs(2, seed=0))
+    terms = made.terms(batch, True)
+    squares = sum(np.sum(np.square(weight)) for weight in made.network.descriptor.get_weights())
+    np.testing.assert_allclose(terms["decay"], [squares / 2] * 2, rtol=1e-5)
+    np.testing.assert_array_equal(terms["hinge"], plain.terms(batch, True)["hinge"])
+    # One step of plain SGD: every weight of the descriptor shrinks by its share, no exponent does.
+    for one in (made, plain):
+        one.clip_norm = None
+        one.compile(keras.optimizers.SGD(0.1))
+    before = made.network.descriptor.get_weights()
+    losses = [float(one.train_step(batch)["loss"]) for one in (made, plain)]
+    assert losses[0] == pytest.approx(losses[1] + 0.02 * squares / 2, rel=1e-5)
+    after, other = (one.network.descriptor.get_weights() for one in (made, plain))
+    for old, new, free in zip(before, after, other, strict=True):
+        np.testing.assert_allclose(new, free - 0.1 * 0.02 * old, rtol=0, atol=1e-5)
+        assert not old.any() or np.abs(new - free).max() > 1e-4
+    np.testing.assert_array_equal(made.network.exponents, plain.network.exponents)
+
+
 def test_what_is_observed_is_of_points_that_count():
     made = objective()
     batch = shifted_pairs(2, seed=3)

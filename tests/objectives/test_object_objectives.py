@@ -125,6 +125,21 @@ def test_landmark_terms_are_the_losses_of_both_views(views):
     assert set(light.terms(views, False)) == {"alignment", "diversity"}
 
 
+@pytest.mark.parametrize("alignment", ["probability", "coordinate"])
+def test_landmarks_align_where_the_batch_is_valid(views, alignment):
+    network = landmark_network(4)
+    half = np.array(views["valid"])
+    half[:, :, half.shape[2] // 2 :] = 0
+    moved = {**views, "valid": half, "grid": np.where(half > 0, views["grid"], 7.0)}
+    for masked in (True, False):
+        objective = LandmarkObjective(network, alignment, masked=masked)
+        one, other = (
+            objective.terms(batch, False)["alignment"]
+            for batch in ({**views, "valid": half}, moved)
+        )
+        assert np.array_equal(one, other) == masked
+
+
 def test_both_views_are_normalised_as_one_batch(views):
     """Two calls would have two means; evaluation uses the running ones."""
     network = frame_network()
