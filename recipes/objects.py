@@ -230,7 +230,7 @@ def faces_and_cats(name):
         held_out = range(0, len(source), HELD_OUT)
         kept = datasets.Subset(source, sorted(set(range(len(source))) - set(held_out)))
         test = datasets.Subset(source, held_out)
-        return Objects(kept, test, test, kept, eyes=(0, 1))
+        return Objects(kept, test, test, kept, eyes=source.eyes, swap=source.symmetric_points)
     kind = {
         "celeba": datasets.CelebA,
         "aflw": datasets.AFLW,
@@ -241,4 +241,5 @@ def faces_and_cats(name):
     if name == "celeba":
         splits = ("train", "mafl_test", "mafl_train")
     learned, test, annotated = (kind(FLAGS.data_dir, split, side()) for split in splits)
-    return Objects(learned, test, test, annotated, eyes=learned.eyes)
+    eyes, swap = learned.eyes, learned.symmetric_points
+    return Objects(learned, test, test, annotated, eyes=eyes, swap=swap)
