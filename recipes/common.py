@@ -3,10 +3,12 @@
 Nothing heavy is imported at the top: flags are checked first, then TensorFlow is loaded.
 """
 
+import contextlib
 import importlib.util
 import json
 import logging
 import os
+import re
 import sys
 import traceback
 import zlib
@@ -62,6 +64,11 @@ def define_training_flags(
             lambda given: given["zoom"] == 1 or given["network"].startswith(("ddflow", "selflow")),
             "--zoom is for the networks ddflow, selflow and their small ones",
         )
+
+
+def define_on_error_flag(what="picture"):
+    """--on_error, for recipes that read the user's files; `what` may be broken."""
+    flags.DEFINE_enum("on_error", "raise", ("raise", "skip"), f"what a broken {what} does")
 
 
 def define_gamma_flag(without):
@@ -137,7 +144,7 @@ def run(main):
                 raise UserError(f"unexpected argument {argv[1]!r}: options start with --")
             start_tensorflow()
             main()
-        except (UserError, FormatError, OSError) as error:
+        except (UserError, FormatError, OSError, flags.IllegalFlagValueError) as error:
             print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
             code = 2
         except KeyboardInterrupt:
@@ -191,7 +198,7 @@ def write_metrics(workdir, metrics):
         temporary.write_text(json.dumps(metrics, indent=1))
 
 
-def shrink_for_smoke(network=None):
+def shrink_for_smoke(network=None, batch_size=2):
     """Makes the run so small that it takes seconds; it starts from nothing.
 
     Nearly all of a smoke run is tracing: where several objectives are, `network`, one of fewer
@@ -200,7 +207,7 @@ def shrink_for_smoke(network=None):
     zoomed = "zoom" in FLAGS and FLAGS.zoom != 1  # not every network can be
     if network and not (FLAGS["network"].present or zoomed):
         FLAGS.network = network
-    FLAGS.steps, FLAGS.epoch_steps, FLAGS.batch_size = 4, 2, 2
+    FLAGS.steps, FLAGS.epoch_steps, FLAGS.batch_size = 4, 2, batch_size
     FLAGS.init, FLAGS.progress = None, False
     if "size" in FLAGS:
         FLAGS.size = "64x96"
@@ -280,7 +287,8 @@ def fit(
         watching.append(objectives.Pictures(workdir / "pictures", sample, draw))
     if FLAGS.tensorboard:
         watching.append(objectives.Board(workdir / "board", sample, draw))
-    with objectives.Progress(steps, terminal=None if FLAGS.progress else False) as progress:
+    terminal = None if FLAGS.progress else False
+    with reading_errors(), objectives.Progress(steps, terminal=terminal) as progress:
         history = objective.fit(
             dataset_of_seed(_seed(FLAGS.seed, done)),
             steps_per_epoch=epoch_steps,
@@ -292,6 +300,26 @@ def fit(
             shuffle=False,
         )
     return plain_logs({name: values[-1] for name, values in history.history.items()})
+
+
+@contextlib.contextmanager
+def reading_errors():
+    """Makes a `UserError` of what a stream says of a file that it cannot read."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        # Of what Python raised inside of tf.data only the text is left, with its traceback.
+        said = re.search(r"transformation with iterator.*?: ValueError: (.+)", error.message)
+        if said is None:
+            raise
+        name, _, text = said[1].partition(": ")
+        if not text.partition(": ")[0].endswith(name):  # else a path, and the name is its end
+            text = said[1]
+        raises = "on_error" in FLAGS and FLAGS.on_error == "raise"
+        hint = "; --on_error=skip leaves it out" if raises else ""
+        raise UserError(f"{text}{hint}") from error
 
 
 # A run may be prolonged, watched and checkpointed otherwise than it began.

@@ -1,6 +1,7 @@
 """The recipes of object structure on the user's own pictures: what they leave and refuse."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -49,6 +50,50 @@ def test_a_folder_is_all_that_is_needed(pictures, tmp_path):
     assert names == {"objects.png", "warps.png"}
 
 
+@pytest.fixture
+def damaged(pictures, tmp_path):
+    """24 pictures without a table, of which two cannot be read; every tenth is held out."""
+    folder = tmp_path / "damaged"
+    folder.mkdir()
+    for number in range(24):
+        shutil.copy(pictures / f"{number % 12}.png", folder / f"{number:02d}.png")
+    for name in ("05.png", "10.png"):
+        path = folder / name
+        path.write_bytes(path.read_bytes()[:200])
+    return folder
+
+
+@pytest.mark.slow
+def test_a_damaged_picture_is_one_line(damaged, tmp_path):
+    shutil.copy(damaged / "11.png", damaged / "10.png")  # the held-out one
+    flags = (*SMALL, "--batch_size=21", f"--workdir={tmp_path / 'run'}")
+    done = recipe("object_frame", f"--data_dir={damaged}", *flags)
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith(f"object_frame: {damaged / '05.png'}: "), line
+    assert line.endswith("; --on_error=skip leaves it out"), line
+
+
+@pytest.mark.slow
+def test_damaged_pictures_are_left_out(damaged, tmp_path):
+    """Two are still held out then: too few to be rebuilt from two others, so that is left out."""
+    flags = (*SMALL, "--on_error=skip", "--exchange=2", "--dim=4", f"--workdir={tmp_path / 'run'}")
+    done = recipe("object_frame", f"--data_dir={damaged}", *flags)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "2 held out: too few for --exchange=2" in done.stderr
+    assert "skipped 05.png" in done.stderr and "skipped 10.png" in done.stderr
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["val_matching"] > 0 and metrics["val_match"] > 0
+
+
+@pytest.mark.slow
+def test_more_pictures_to_be_rebuilt_from_than_a_batch_has_elsewhere(tmp_path):
+    flags = ("--smoke", "--exchange=8", "--batch_size=16", "--data=faces", "--side=32")
+    done = recipe("object_frame", *flags, f"--workdir={tmp_path}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads((tmp_path / "metrics.json").read_text())["val_matching"] > 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -82,6 +127,28 @@ def test_a_group_of_the_users_own(tmp_path):
     path.write_text("no numbers")
     with pytest.raises(common.UserError, match=r"group\.npy: cannot be read"):
         object_symmetry.group_of(str(path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--data=orl", "--crop=40"),  # 20 pixels of 100 are left
+        ("--data=faces", "--side=17"),
+        ("--data=arm", "--side=32", "--frames=50", "--stride=20"),  # longer than test films are
+    ],
+)
+def test_views_may_be_small_and_frames_far_apart(flags, tmp_path):
+    short = ("--steps=1", "--epoch_steps=1", "--batch_size=2", "--sequences=2", "--noprogress")
+    done = recipe("object_frame", *flags, *short, f"--workdir={tmp_path}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads((tmp_path / "metrics.json").read_text())["val_match"] >= 0
+
+
+def test_a_crop_that_does_not_go_with_the_networks_pictures_is_one_line(tmp_path):
+    done = recipe("evaluate_landmarks", "--smoke", "--crop=20", f"--workdir={tmp_path}")
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert "--crop leaves less than 16 pixels of --side" in done.stderr
 
 
 @pytest.mark.slow
