@@ -149,9 +149,7 @@ def fit_virtual_points(
 
     Source: Thewlis et al., ICCV 2019 (DVE, released code).
     """
-    labels, points = check_points(
-        "fit_virtual_points", labels, "labels [b, h, w, c]", 4, points
-    )
+    labels, points = check_points("fit_virtual_points", labels, "labels [b, h, w, c]", 4, points)
     keras.utils.set_random_seed(seed)
     network = VirtualPoints(points.shape[1], labels.shape[-1], **options)
     network.build()

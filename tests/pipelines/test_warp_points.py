@@ -145,7 +145,7 @@ def test_what_is_refused():
         pipelines.published_pair(one, "tiny")
     with pytest.raises(ValueError, match="of kind 'single'; known are"):
         pipelines.published_pair(one, kind="single")
-    with pytest.raises(ValueError, match="of kind 'weak'; known are .* each single or training"):
+    with pytest.raises(ValueError, match=r"of kind 'weak'; known are .* each single or training"):
         pipelines.published_view(one, kind="weak")
     with pytest.raises(ValueError, match="method must be newton or nearest"):
         pipelines.warp_pair(one, point_method="linear")
