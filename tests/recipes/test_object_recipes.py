@@ -8,8 +8,9 @@ import pytest
 from _command import recipe
 
 from kcorr.datasets import DeformableFaces
+from kcorr.export import export_network
 from kcorr.io import write_image
-from kcorr.models import load
+from kcorr.models import build, load
 from recipes import common, object_symmetry
 
 SMALL = ("--steps=2", "--epoch_steps=2", "--side=40", "--crop=4", "--noprogress")
@@ -92,6 +93,45 @@ def test_more_pictures_to_be_rebuilt_from_than_a_batch_has_elsewhere(tmp_path):
     done = recipe("object_frame", *flags, f"--workdir={tmp_path}")
     assert done.returncode == 0, done.stderr[-3000:]
     assert json.loads((tmp_path / "metrics.json").read_text())["val_matching"] > 0
+
+
+def measured(models, folder, workdir):
+    """What evaluate_landmarks finds of networks on a folder of pictures, a list."""
+    flags = ("--further_views=20", f"--data_dir={folder}", f"--workdir={workdir}")
+    done = recipe("evaluate_landmarks", f"--model={','.join(map(str, models))}", *flags)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return list(json.loads((workdir / "metrics.json").read_text()).values())
+
+
+@pytest.mark.slow
+def test_an_exported_network_is_measured_as_the_network_is(pictures, tmp_path):
+    """And a point that is known nowhere is no matter."""
+    folder = shutil.copytree(pictures, tmp_path / "pictures")
+    head, *lines = (folder / "points.csv").read_text().splitlines()
+    table = "".join(f"{line},,\n" for line in lines)
+    (folder / "points.csv").write_text(f"{head},ear_x,ear_y\n{table}")
+    network = build("landmarks", landmarks=3, widths=(4, 4, 4, 4, 4), picture_size=40)
+    network.save(tmp_path / "network.keras")
+    export_network(network, tmp_path / "exported")
+    models = (tmp_path / "network.keras", tmp_path / "exported")
+    found, served = measured(models, folder, tmp_path / "measured")
+    assert 0 < found["mean shape %"] < 30 and found["5 shots %, deviation"] > 0
+    # Views are rounded to 8 bits for a SavedModel.
+    assert served.keys() == found.keys() and served == pytest.approx(found, rel=0.05)
+
+
+@pytest.mark.slow
+def test_a_table_without_points_leaves_cycles(pictures, tmp_path):
+    folder = shutil.copytree(pictures, tmp_path / "pictures")
+    people = "".join(f"{k}.png,{'ab'[k % 2]}\n" for k in range(12))
+    (folder / "points.csv").write_text(f"image,identity\n{people}")
+    network = build("object_frame", widths=(4, 4, 4, 4, 4), picture_size=40)
+    network.save(tmp_path / "network.keras")
+    export_network(network, tmp_path / "exported")
+    models = (tmp_path / "network.keras", tmp_path / "exported")
+    found, served = measured(models, folder, tmp_path / "measured")
+    assert set(found) == {"cycle px", "spread px"} and found["cycle px"] > 0
+    assert served == pytest.approx(found, rel=0.05)
 
 
 @pytest.mark.parametrize(
