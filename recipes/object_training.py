@@ -1,4 +1,4 @@
-"""How the recipes of object structure learn: flags, the fit, the published optimizers."""
+"""How the recipes of object structure learn: flags, the fit, optimizers as far as published."""
 
 import logging
 
@@ -80,7 +80,11 @@ def shrink_for_smoke():
 
 
 def optimizer(recipe):
-    """The published optimizer, its milestones at the published shares of --steps."""
+    """The published optimizer with --learning_rate, its milestones at the same shares of --steps.
+
+    Args:
+        recipe: of `kcorr.objectives.TRAINING`.
+    """
     from kcorr.objectives import TRAINING, published_optimizer
 
     epochs = TRAINING[recipe]["epochs"]

@@ -171,6 +171,22 @@ def test_a_group_of_the_users_own(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
+    ("flags", "noted"),
+    [
+        (["--network=hourglass_small"], "--normalise"),
+        (["--network=hourglass_small", "--nonormalise"], "--nonormalise"),
+        (["--schedule=fine_tuning"], "--nonormalise"),
+    ],
+)
+def test_labels_are_normalised_as_published_for_their_network(flags, noted, tmp_path):
+    short = ("--data=faces", "--side=32", "--steps=1", "--epoch_steps=1", "--batch_size=2")
+    done = recipe("object_frame", *short, *flags, f"--workdir={tmp_path}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert noted in (tmp_path / "flags.txt").read_text().splitlines()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
     "flags",
     [
         ("--data=orl", "--crop=40"),  # 20 pixels of 100 are left
