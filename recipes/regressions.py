@@ -38,6 +38,8 @@ def known_points(visible):
 def per_cent(predicted, shown, points, visible, learned=None):
     """Mean error in per cent of the eyes' distance, or of the pictures' width where there are none.
 
+    Each point that counts counts the same, however many its picture has.
+
     Args:
         predicted: [b, k, 2] pixels, the k points that were learned.
         shown: an `Objects`.
@@ -48,6 +50,7 @@ def per_cent(predicted, shown, points, visible, learned=None):
     from kcorr.metrics import inter_ocular_error, point_errors
     from kcorr.metrics.points import mean_of
 
+    visible = np.asarray(visible)
     learned = np.ones(points.shape[1], bool) if learned is None else learned
     whole = np.zeros(points.shape)
     whole[:, learned] = predicted
@@ -55,9 +58,12 @@ def per_cent(predicted, shown, points, visible, learned=None):
     if shown.eyes is None:
         return 100 * mean_of(point_errors(whole, points, counted)) / objects.side()
     try:
-        return mean_of(inter_ocular_error(whole, points, shown.eyes, counted))
+        errors = inter_ocular_error(whole, points, shown.eyes, counted)
     except ValueError as error:
         raise common.UserError(f"--data={objects.data_name()}, test pictures: {error}") from error
+    number = (counted > 0.5).sum(axis=(1, 2))
+    some = number > 0
+    return float(np.average(errors[some], weights=number[some])) if some.any() else np.nan
 
 
 def progress(text, seconds=30, stream=None):

@@ -140,7 +140,7 @@ def test_few_shots_are_the_mean_of_three_draws_with_their_deviation():
     assert found["1 shots %, deviation"] == pytest.approx((2 / 3) ** 0.5)
     table = object_tables.table("faces", {"a": found, "b": {"1 shots %": 3.0}})
     assert list(table.columns[0].cells) == ["1 shots %", "5 shots %"]
-    assert list(table.columns[1].cells)[0] == "11.00 ± 0.82"
+    assert next(iter(table.columns[1].cells)) == "11.00 ± 0.82"
     assert list(table.columns[2].cells) == ["3.00", "-"]
 
 
@@ -151,6 +151,10 @@ def test_per_cent_of_the_eyes_distance_or_of_the_width(flags):
     learned, visible = np.array([True, False, True]), np.ones((2, 3, 1))
     off = points[:, learned] + [0, 4]
     assert regressions.per_cent(off, shown, points, visible, learned) == (50 + 25) / 2
+    visible[1, 0] = 0  # each of the three points that are left counts the same
+    found = regressions.per_cent(off, shown, points, visible, learned)
+    assert found == pytest.approx((50 + 50 + 25) / 3)
+    assert np.isnan(regressions.per_cent(off, shown, points, 0 * visible, learned))
     shown.eyes = None
     assert regressions.per_cent(off, shown, points, visible, learned) == 100 * 4 / SIDE
     shown.eyes, points[1, 1] = (0, 1), points[1, 0]
