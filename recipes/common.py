@@ -69,6 +69,11 @@ def define_seed_flag(help_text):
     flags.DEFINE_integer("seed", 0, help_text, lower_bound=0, upper_bound=2**32 - 1)
 
 
+def define_on_error_flag(what="picture"):
+    """--on_error, for recipes that read the user's files; `what` may be broken."""
+    flags.DEFINE_enum("on_error", "raise", ("raise", "skip"), f"what a broken {what} does")
+
+
 def define_gamma_flag(without):
     """--gamma, for objectives that weigh the iterations of a recurrent network."""
     flags.DEFINE_float(
@@ -178,9 +183,10 @@ def what_to_mend(error):
 
     # Where an optional package is missing, kcorr says how to install it.
     missing = isinstance(error, ImportError) and "pip install" in str(error)
-    if missing or isinstance(error, (UserError, FormatError, OSError)):
+    if missing or isinstance(error, (UserError, FormatError, OSError, flags.IllegalFlagValueError)):
         return str(error)
-    return stream_error(error)
+    raises = "on_error" in FLAGS and FLAGS.on_error == "raise"
+    return stream_error(error, "; --on_error=skip leaves it out" if raises else "")
 
 
 def start_tensorflow():
@@ -217,7 +223,7 @@ def write_metrics(workdir, metrics):
         temporary.write_text(text)
 
 
-def shrink_for_smoke(network=None):
+def shrink_for_smoke(network=None, batch_size=2):
     """Makes the run so small that it takes seconds; it starts from nothing.
 
     Nearly all of a smoke run is tracing: where several objectives are, `network`, one of fewer
@@ -226,7 +232,7 @@ def shrink_for_smoke(network=None):
     zoomed = "zoom" in FLAGS and FLAGS.zoom != 1  # not every network can be
     if network and not (FLAGS["network"].present or zoomed):
         FLAGS.network = network
-    FLAGS.steps, FLAGS.epoch_steps, FLAGS.batch_size = 4, 2, 2
+    FLAGS.steps, FLAGS.epoch_steps, FLAGS.batch_size = 4, 2, batch_size
     FLAGS.init, FLAGS.progress = None, False
     if "size" in FLAGS:
         FLAGS.size = "64x96"
@@ -306,7 +312,8 @@ def fit(
         watching.append(objectives.Pictures(workdir / "pictures", sample, draw))
     if FLAGS.tensorboard:
         watching.append(objectives.Board(workdir / "board", sample, draw))
-    with objectives.Progress(steps, terminal=None if FLAGS.progress else False) as progress:
+    terminal = None if FLAGS.progress else False
+    with objectives.Progress(steps, terminal=terminal) as progress:
         history = objective.fit(
             dataset_of_seed(_seed(FLAGS.seed, done)),
             steps_per_epoch=epoch_steps,

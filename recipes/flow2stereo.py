@@ -35,7 +35,7 @@ flags.DEFINE_list("data_dir", None, "stereo sequences, comma-separated; default:
 common.check_paths("data_dir")
 flags.DEFINE_integer("stride", 1, "distance of the two times, frames", lower_bound=1)
 flags.DEFINE_enum("year", "2015", ("2012", "2015"), "of a KITTI tree")
-flags.DEFINE_enum("on_error", "raise", ("raise", "skip"), "what a broken picture does")
+common.define_on_error_flag()
 flags.DEFINE_integer("brightness_steps", 0, "steps without occlusion and geometry", lower_bound=0)
 flags.DEFINE_integer("warmup", 500, "steps before the geometry counts", lower_bound=0)
 flags.DEFINE_float("lambda1", 0.1, "weight of the quadrilateral constraint", lower_bound=0.0)

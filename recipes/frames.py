@@ -20,7 +20,7 @@ def define_flags():
     flags.DEFINE_enum(
         "frames", "2", ("2", "3", "4", "5"), "consecutive frames of an example, 5 for SelFlow"
     )
-    flags.DEFINE_enum("on_error", "raise", ("raise", "skip"), "what a broken picture or video does")
+    common.define_on_error_flag("picture or video")
     flags.DEFINE_enum("small", "resize", ("error", "resize"), "what a picture below --size does")
     flags.register_validator(
         "strides",

@@ -14,7 +14,7 @@ def define_flags():
     """Flags of the data and of their augmentation."""
     flags.DEFINE_enum("data", "scenes", DATA, "labelled data; scenes are generated")
     flags.DEFINE_string("data_dir", None, "folder of the data, in its official layout")
-    flags.DEFINE_enum("on_error", "raise", ("raise", "skip"), "what a broken picture or flow does")
+    common.define_on_error_flag("picture or flow")
     flags.DEFINE_bool("geometry", True, "random views, with exact flow; else crops and mirrors")
     flags.DEFINE_bool("colour", True, "random brightness, contrast and gamma")
     flags.register_multi_flags_validator(

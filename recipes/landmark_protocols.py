@@ -1,14 +1,15 @@
 """How networks of landmarks are measured: under warps, and by what regresses annotated points."""
 
+import functools
+
 import numpy as np
 from absl import flags
 
 from recipes import object_views, objects
-from recipes.object_protocols import joined, output_of, per_cent, stacked
+from recipes.object_protocols import joined, output_of, stacked
+from recipes.regressions import by_shots, known_points, per_cent, progress
 
 FLAGS = flags.FLAGS
-SHOTS = (1, 5, 10, 20)
-SEEDS = 3  # draws of the few shots
 KEYS = ("image1", "points1", "visible")
 
 
@@ -26,6 +27,12 @@ def define_flags():
         200,
         "landmarks: warped views of the annotated pictures that the regression also learns from",
         lower_bound=0,
+    )
+    flags.DEFINE_enum(
+        "further_warp",
+        "evaluation",
+        ("evaluation", "single"),
+        "landmarks: how strong these warps are: half of the training's, or DVE's for a regressor",
     )
 
 
@@ -51,32 +58,54 @@ def equivariance(network, pictures, kind):
 
 def regression(network, shown):
     """Annotated points as linear functions of the landmarks, learned from few and from all."""
-    from kcorr.metrics import LandmarkRegression, few_shot, mean_shape, point_errors
+    from kcorr.metrics import LandmarkRegression, mean_shape
+    from kcorr.models import fit_linear_points
 
     known = measured(network, *stacked(shown.annotated, *KEYS))
     count = len(shown.annotated)
-    images, points, visible = stacked(shown.test, "image1", "points1", "visible")
+    images, points, visible = stacked(shown.test, *KEYS)
     unseen = output_of(network, images, "points")
     centre = [(objects.side() - 1) / 2] * 2
 
-    def error_of(picks):
-        parts = [[array[picks] for array in known]]
+    @functools.cache
+    def learned_from(*picks):
+        parts = [[array[list(picks)] for array in known]]
         if FLAGS.further_views:
             parts.append(further(network, shown.annotated, picks))
         landmarks, targets, there = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        seen = there[..., 0].any(axis=0)
-        fit = LandmarkRegression(FLAGS.ridge, centre=centre)
-        fit.fit(landmarks, targets[:, seen], there[:, seen])
-        errors = point_errors(fit.predict(unseen), points[:, seen], visible[:, seen])
-        return per_cent(errors, shown, points)
+        seen = known_points(there)
+        return (landmarks, targets[:, seen], there[:, seen]), seen
 
-    mean = mean_shape(*known[1:])
-    errors = point_errors(np.broadcast_to(mean, points.shape), points, visible)
-    found = {"mean shape %": per_cent(errors, shown, points)}
-    for shots in (number for number in SHOTS if number < count):
-        picks = [few_shot(count, shots, seed) for seed in range(SEEDS)]
-        found[f"{shots} shots %"] = float(np.mean([error_of(one) for one in picks]))
-    found["all shots %"] = error_of(np.arange(count))
+    def closed(picks, seed=0):
+        arrays, seen = learned_from(*picks)
+        if not seen.any():  # in these few pictures
+            return np.nan
+        fit = LandmarkRegression(FLAGS.ridge, centre=centre).fit(*arrays)
+        return per_cent(fit.predict(unseen), shown, points, visible, seen)
+
+    def step_by_step(picks, seed=0):
+        arrays, seen = learned_from(*picks)
+        if not seen.any():
+            return np.nan
+        options = {"epochs": 2, "drops": ()} if FLAGS.smoke else {}
+        line = progress(f"a layer, {len(picks)} shots")
+        fit = fit_linear_points(
+            *arrays, size=images.shape[1:3], seed=seed, callbacks=[line], **options
+        )
+        places = fit.predict({"landmarks": unseen}, verbose=0)["points"]
+        return per_cent(places, shown, points, visible, seen)
+
+    seen = known_points(known[2])
+    if not seen.any():
+        return {}
+    mean = mean_shape(*known[1:])[seen]
+    mean = np.broadcast_to(mean, (len(points), *mean.shape))
+    found = {"mean shape %": per_cent(mean, shown, points, visible, seen)}
+    found |= by_shots(count, closed)
+    found["all shots %"] = closed(np.arange(count))
+    if FLAGS.regress:
+        found |= by_shots(count, step_by_step, "{shots} shots, by steps")
+        found["all shots, by steps %"] = step_by_step(np.arange(count))
     return found
 
 
@@ -89,7 +118,7 @@ def further(network, pictures, picks):
     from kcorr.datasets import Subset
 
     picked = Subset(pictures, [int(pick) for pick in picks])
-    views = joined(object_views.single_views(picked, FLAGS.further_views))
+    views = joined(object_views.single_views(picked, FLAGS.further_views, FLAGS.further_warp))
     return measured(network, *(views[key] for key in KEYS))
 
 

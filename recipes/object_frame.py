@@ -11,7 +11,9 @@ Three dimensions are the object frame (Thewlis et al., NeurIPS 2017): a place on
 --symmetry=bilateral (NeurIPS 2018) the first of them changes its sign in the mirror; rotationN is
 for N equal parts that nothing tells apart; group.npy holds any [n, 3, 3] orthogonal matrices. More
 dimensions need --exchange (vector exchange, ICCV 2019), or labels mean another place on each
-object. Networks, losses and schedules are the published ones; --steps is what a CPU can do.
+object. Networks, losses, the learning rate and its steps down, as shares of the run, are the
+published ones. Its length and batch are what a CPU can do: the papers take 100 epochs, with 32
+pairs a batch, 16 for the hourglass. --schedule=fine_tuning is theirs from trained weights (--init).
 """
 
 import re
@@ -28,7 +30,17 @@ flags.DEFINE_string("symmetry", "none", "none, bilateral, rotationN, or a file g
 flags.DEFINE_integer("exchange", 0, "other pictures that labels are rebuilt from", lower_bound=0)
 flags.DEFINE_enum("loss", "distance", ("distance", "log"), "what a label's matches must be")
 flags.DEFINE_float("power", 0.5, "of the distance in pixels", lower_bound=0.01)
-flags.DEFINE_bool("normalise", False, "labels get one length before they are compared")
+flags.DEFINE_bool(
+    "normalise",
+    None,
+    "labels get one length before they are compared; default: as published, the hourglass's do",
+)
+flags.DEFINE_enum(
+    "schedule",
+    None,
+    ("smallnet", "hourglass", "fine_tuning"),
+    "when the learning rate goes down; default: as published for the network",
+)
 flags.register_validator(
     "symmetry",
     lambda text: bool(re.fullmatch(r"none|bilateral|rotation([2-9]|[1-9]\d+)|.+\.npy", text)),
@@ -53,11 +65,15 @@ def main():
 
 def train(shown, workdir):
     """A network learns the frame of `shown`, an `Objects`."""
-    from kcorr.objectives import ObjectFrameObjective
+    from kcorr.objectives import TRAINING, ObjectFrameObjective
 
     bilateral = FLAGS.symmetry == "bilateral"
     width = objects.side() - (0 if shown.moving else 2 * objects.crop())
     object_symmetry.check_learnable(FLAGS.symmetry, FLAGS.exchange, len(shown.training), width)
+    recipe = "hourglass" if FLAGS.network.startswith("hourglass") else "smallnet"
+    published = TRAINING[recipe]["objective"]
+    if FLAGS.normalise is None:
+        FLAGS.normalise = published["normalise"]  # noted with the run's flags
     network = object_training.make_network(dimensions=FLAGS.dim)
     objective = ObjectFrameObjective(
         network,
@@ -66,11 +82,11 @@ def train(shown, workdir):
         exchange=FLAGS.exchange,
         normalise=FLAGS.normalise,
         group=object_symmetry.group_of(FLAGS.symmetry),
-        clip_norm=None,
+        clip_norm=published["clip_norm"],
     )
     objective.build()
-    recipe = "hourglass" if FLAGS.network.startswith("hourglass") else "smallnet"
-    objective.compile(object_training.optimizer(recipe), jit_compile=FLAGS.jit_compile)
+    optimizer = object_training.optimizer(FLAGS.schedule or recipe)
+    objective.compile(optimizer, jit_compile=FLAGS.jit_compile)
     object_training.fit(objective, shown, workdir, draw, "val_match", mirror=bilateral)
 
 

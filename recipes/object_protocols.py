@@ -10,6 +10,7 @@ import numpy as np
 from absl import flags
 
 from recipes import common, object_views, objects
+from recipes.regressions import by_shots, known_points, per_cent, progress
 
 FLAGS = flags.FLAGS
 CYCLE_STEP = 8  # pixels between the points that go to another picture and back
@@ -17,7 +18,12 @@ CYCLE_STEP = 8  # pixels between the points that go to another picture and back
 
 def define_flags():
     """Flags of the protocols."""
-    flags.DEFINE_bool("regress", False, "labels: also regress points through 50 virtual ones")
+    flags.DEFINE_bool(
+        "regress",
+        False,
+        "also regress points by what learns step by step: labels through 50 virtual points, from "
+        "all pictures and few; landmarks by a layer beside the closed form",
+    )
 
 
 def output_of(network, images, key, batch_size=32):
@@ -51,17 +57,6 @@ def joined(batches):
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 
-def per_cent(errors, shown, points):
-    """Mean of errors [b, n] in per cent of the eyes' distance or the pictures' width."""
-    from kcorr.metrics.points import mean_of
-
-    if shown.eyes is None:
-        return 100 * mean_of(errors) / objects.side()
-    one, other = shown.eyes
-    apart = np.linalg.norm(points[:, one] - points[:, other], axis=-1)
-    return 100 * mean_of(errors / apart[:, None])
-
-
 # === Dense labels ===
 
 
@@ -82,18 +77,20 @@ def measure_labels(network, shown, symmetric=False):
     labels = output_of(network, images, "labels")
     found = matching(network, shown, identity)
     alike = objects.data_name() == "n_fold"  # no vector can tell one leg from the next
+    learned = None
     if points is not None and shown.annotated is not None and not alike:
-        images, *known = stacked(shown.annotated, "image1", "points1", "visible")
-        learned = output_of(network, images, "labels"), *known
-        found |= nearest(learned, shown, labels, points, visible)
-        if FLAGS.regress:
-            found |= regressed(learned, shown, labels, points, visible)
+        pictures, *known = stacked(shown.annotated, "image1", "points1", "visible")
+        if known_points(known[1]).any():
+            learned = output_of(network, pictures, "labels"), *known
+            found |= nearest(learned, shown, labels, points, visible)
+            if FLAGS.regress:
+                found |= regressed(network, learned, shown, labels, points, visible)
     if objects.data_name() == "sphere":
         found |= on_the_ball(labels, shown.test)
     if alike:
         found |= about_the_axis(labels, points, visible, shown.swap)
     elif shown.swap is not None:
-        found |= symmetric_transfer(labels, points, visible, shown.swap, symmetric)
+        found |= symmetric_transfer(learned, labels, points, visible, shown.swap, symmetric)
     if points is None:
         found |= cycles(labels, images, identity)
     return found
@@ -123,38 +120,72 @@ def matching(network, shown, identity):
 
 def nearest(learned, shown, labels, points, visible):
     """Annotated points found by one learned vector each, the trunk frozen."""
-    from kcorr.metrics import fit_point_vectors, nearest_points, point_errors
+    from kcorr.metrics import fit_point_vectors, nearest_points
     from kcorr.metrics.matching import cell_of
 
-    known_labels, known, seen = learned
-    vectors = fit_point_vectors(known_labels, cell_of(known, known_labels.shape[1:3]), seen)
-    errors = point_errors(nearest_points(vectors, labels), points, visible)
-    return {"nearest %": per_cent(errors, shown, points)}
+    known_labels, known, there = learned
+    seen = known_points(there)
+    cells = cell_of(known[:, seen], known_labels.shape[1:3])
+    vectors = fit_point_vectors(known_labels, cells, there[:, seen])
+    places = nearest_points(vectors, labels)
+    return {"nearest %": per_cent(places, shown, points, visible, seen)}
 
 
-def regressed(learned, shown, labels, points, visible):
-    """Annotated points through 50 virtual points each, the trunk frozen."""
-    from kcorr.metrics import point_errors
+def regressed(network, learned, shown, labels, points, visible):
+    """Annotated points through 50 virtual points each, the trunk frozen; from all and from few."""
+    from kcorr.datasets import Subset
     from kcorr.models import fit_virtual_points
 
-    epochs = {"epochs": 2, "drops": ()} if FLAGS.smoke else {}
-    regressor = fit_virtual_points(*learned, **epochs)
-    found = regressor.predict({"labels": labels}, verbose=0)["points"]
-    return {"regressed %": per_cent(point_errors(found, points, visible), shown, points)}
+    count = len(shown.annotated)
+
+    def error_of(known_labels, known, there, what, **options):
+        seen = known_points(there)
+        if not seen.any():  # in these few pictures
+            return np.nan
+        if FLAGS.smoke:
+            options |= {"epochs": 2, "drops": ()}
+        line = progress(f"points through virtual ones, {what}")
+        regressor = fit_virtual_points(
+            known_labels, known[:, seen], there[:, seen], callbacks=[line], **options
+        )
+        places = regressor.predict({"labels": labels}, verbose=0)["points"]
+        return per_cent(places, shown, points, visible, seen)
+
+    def few(picks, seed):
+        # As DVE: as many warped views as there are pictures, each made once.
+        picked = Subset(shown.annotated, picks.tolist())
+        views = joined(object_views.single_views(picked, count))
+        views = {key: value[:count] for key, value in views.items()}
+        views["labels"] = output_of(network, views["image1"], "labels")
+        arrays = [views[key] for key in ("labels", "points1", "visible")]
+        options = {"epochs": 50, "learning_rate": 1e-2, "drops": (), "seed": seed}
+        return error_of(*arrays, f"{len(picks)} shots, draw {seed + 1}", **options)
+
+    found = by_shots(count, few, "regressed, {shots} shots")
+    return found | {"regressed %": error_of(*learned, "all pictures")}
 
 
-def symmetric_transfer(labels, points, visible, swap, symmetric):
-    """Each point's counterpart, by the reflected label in the same picture."""
+def symmetric_transfer(learned, labels, points, visible, swap, symmetric):
+    """Each point's counterpart, by the reflected label in the same picture.
+
+    The plane of a frame that was not taught the symmetry is that of the annotated pictures; where
+    there are none, nothing is said of it.
+    """
     from kcorr.metrics import plane_reflection, symmetric_transfer_errors
     from kcorr.metrics.matching import labels_at
     from kcorr.metrics.points import mean_of
 
     swap = np.asarray(swap)
     dimensions = labels.shape[-1]
-    # Points on the plane of symmetry; where there are none, half way between two counterparts.
-    at = labels_at(labels, points)
-    middle = ((at + at[:, swap]) / 2)[visible[..., 0] > 0.5]
-    reflections = {"transfer, plane fitted px": plane_reflection(middle)}
+    reflections = {}
+    if learned is not None:
+        # Points on the plane of symmetry; where there are none, half way between two counterparts.
+        known_labels, known, there = learned
+        at = labels_at(known_labels, known)
+        both = np.minimum(there, there[:, swap])[..., 0] > 0.5
+        middle = ((at + at[:, swap]) / 2)[both]
+        if len(middle) >= dimensions - 1:
+            reflections["transfer, plane fitted px"] = plane_reflection(middle)
     flip = np.diag([-1.0, *np.ones(dimensions - 1)])
     reflections["transfer px"] = flip if symmetric else np.eye(dimensions)
     moved = swap != np.arange(len(swap))
@@ -306,13 +337,14 @@ def short(path):
 
 
 def load_network(path):
-    """A trained network of a .keras file, built for the pictures' size."""
+    """A trained network of landmarks or labels: a .keras file, or a SavedModel of one."""
     from kcorr.models import load
+    from kcorr.models.registry import gives_of
 
     try:
         network = load(str(path))
     except (ValueError, OSError) as error:
         raise common.UserError(str(error)) from error
-    if not hasattr(network, "picture_size"):
+    if gives_of(network) not in ("landmarks", "labels"):
         raise common.UserError(f"{path}: expected a network of landmarks or labels, got another")
     return network

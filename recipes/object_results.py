@@ -111,7 +111,7 @@ def main():
             measuring["symmetric"] = True
         run("evaluate_landmarks", measuring)
         (found,) = json.loads((folder / "measured" / "metrics.json").read_text()).values()
-        results[title] = found
+        results[title] = {key: float(value) for key, value in found.items()}  # "inf" is text there
         common.write_metrics(workdir, results)
     show(results)
     print(f"metrics: {workdir / 'metrics.json'}")

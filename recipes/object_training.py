@@ -1,4 +1,6 @@
-"""How the recipes of object structure learn: flags, the fit, the published optimizers."""
+"""How the recipes of object structure learn: flags, the fit, optimizers as far as published."""
+
+import logging
 
 from absl import flags
 
@@ -45,6 +47,11 @@ def fit(objective, shown, workdir, draw, best, mirror=False):
     """
     import numpy as np
 
+    exchange = getattr(FLAGS, "exchange", 0)
+    batch_size = max(8, exchange + 1)  # labels are rebuilt from so many others of the batch
+    if len(shown.held_out) <= exchange:
+        few = "%d held out: too few for --exchange=%d, so they are measured without it"
+        logging.info(few, len(shown.held_out), exchange)
     picks = np.linspace(0, len(shown.test) - 1, min(6, len(shown.test))).astype(int)
     faces = np.stack([shown.test[int(index)]["image1"] for index in picks])
     logs = common.fit(
@@ -52,7 +59,9 @@ def fit(objective, shown, workdir, draw, best, mirror=False):
         lambda seed: object_views.views(shown, seed, FLAGS.batch_size, mirror),
         workdir,
         best=best,
-        validation=object_views.views_of(shown.held_out, limit=8 if FLAGS.smoke else 64),
+        validation=object_views.views_of(
+            shown.held_out, batch_size, limit=batch_size if FLAGS.smoke else max(64, batch_size)
+        ),
         sample={"image": faces.astype("float32") / 255},
         draw=draw,
     )
@@ -66,13 +75,16 @@ def make_network(**options):
 
 def shrink_for_smoke():
     """Makes the run so small that it takes seconds."""
-    common.shrink_for_smoke()
+    common.shrink_for_smoke(batch_size=max(2, getattr(FLAGS, "exchange", 0) + 1))
     FLAGS.side = FLAGS.side or 48
-    FLAGS.batch_size = max(2, getattr(FLAGS, "exchange", 0) + 1)
 
 
 def optimizer(recipe):
-    """The published optimizer, its milestones at the published shares of --steps."""
+    """The published optimizer with --learning_rate, its milestones at the same shares of --steps.
+
+    Args:
+        recipe: of `kcorr.objectives.TRAINING`.
+    """
     from kcorr.objectives import TRAINING, published_optimizer
 
     epochs = TRAINING[recipe]["epochs"]

@@ -21,7 +21,7 @@ def views(shown, seed, batch_size, mirror=False):
     from kcorr import pipelines
 
     keys = objects.PAIR if shown.moving else ("image1",)
-    stream = pipelines.examples(shown.training, keys, seed=seed)
+    stream = pipelines.examples(shown.training, keys, seed=seed, on_error=FLAGS.on_error)
     changes = [as_pair if shown.moving else functools.partial(warped, kind=FLAGS.warp)]
     if FLAGS.colour:
         changes.append(pipelines.random_appearance)
@@ -43,12 +43,7 @@ def warped(example, kind="training"):
     """Two warped views of a picture, with its key points."""
     from kcorr import pipelines
 
-    options = {
-        key: value
-        for key, value in pipelines.WARPS["smallnet"][kind].items()
-        if key not in ("side", "crop")
-    }
-    return pipelines.warp_pair(example, crop=objects.crop(), **options)
+    return pipelines.published_pair(example, kind=kind, resized=False, crop=objects.crop())
 
 
 def views_of(records, batch_size=8, kind="evaluation", limit=None):
@@ -77,16 +72,18 @@ def views_of(records, batch_size=8, kind="evaluation", limit=None):
     return stream.apply(tf.data.experimental.assert_cardinality(count // batch_size))
 
 
-def single_views(pictures, count, batch_size=20):
-    """Batches of about `count` warped views of annotated pictures, whole, always the same."""
+def single_views(pictures, count, kind="single", batch_size=20):
+    """Batches of about `count` warped views of annotated pictures, whole, always the same.
+
+    Args:
+        pictures: records with key points.
+        count: views, rounded up to whole batches.
+        kind: of the warp: "single", DVE's for a regressor, or "evaluation", which is stronger.
+        batch_size: views a batch.
+    """
     from kcorr import pipelines
 
-    options = {
-        key: value
-        for key, value in pipelines.WARPS["smallnet"]["evaluation"].items()
-        if key in ("deformation", "strong_deformation", "translation", "scale", "rotation")
-    }
-    change = functools.partial(pipelines.warp_view, crop=0, **options)
+    change = functools.partial(pipelines.published_view, kind=kind, resized=False, crop=0)
     keys = ("image1", "points1", "visible")
     stream = pipelines.examples(pictures, keys, objects.TEST_SEED, shuffle=False)
     stream = pipelines.batches(stream.map(change, num_parallel_calls=2), batch_size)

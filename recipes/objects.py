@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 
 from absl import flags
 
@@ -14,7 +15,9 @@ DATA = ("orl", *GENERATED, "folder", *ANNOTATED)
 TEST_SEED = 20264  # of generated objects that are measured; training seeds are small numbers
 PAIR = ("image1", "image2", "flow", "valid", "occlusion")
 ANNOTATED_SEED = 20265  # of those that a regressor learns from
-FEWEST_FRAMES = 12  # of the generated films
+FRAMES = 50  # of a generated film
+FEWEST_FRAMES = 12  # of one that is measured
+LEAST = 16  # pixels of a view, for every network
 HELD_OUT = 10  # of a folder every tenth picture is measured, not learned from
 
 
@@ -41,9 +44,10 @@ def define_data_flags():
     flags.DEFINE_integer("sequences", None, "generated films (or people)", lower_bound=2)
     flags.DEFINE_integer("frames", None, "frames of a generated film", lower_bound=2)
     flags.DEFINE_integer("stride", 1, "frames of a film between two views", lower_bound=1)
+    common.define_on_error_flag()
     flags.register_multi_flags_validator(
         ["frames", "stride"],
-        lambda given: given["stride"] < (given["frames"] or FEWEST_FRAMES),
+        lambda given: given["stride"] < (given["frames"] or FRAMES),
         "--stride must be below --frames",
     )
     flags.register_multi_flags_validator(
@@ -67,27 +71,36 @@ def define_crop_flag():
         lower_bound=0,
     )
     flags.register_multi_flags_validator(
-        ["crop", "side"],
-        lambda given: given["crop"] is None or (given["side"] or 90) - 2 * given["crop"] >= 16,
-        "--crop leaves less than 16 pixels of --side",
+        ["crop", "side", "data", "data_dir"],
+        lambda given: given["crop"] is None or _side(given) - 2 * given["crop"] >= LEAST,
+        f"--crop leaves less than {LEAST} pixels of --side",
     )
 
 
 def data_name():
     """--data, or what --data_dir says."""
-    return FLAGS.data or ("folder" if FLAGS.data_dir else "orl")
+    return _name({"data": FLAGS.data, "data_dir": FLAGS.data_dir})
 
 
 def side():
     """Side of the square pictures."""
-    return FLAGS.side or (90 if data_name() in GENERATED else 100)
+    return _side({"side": FLAGS.side, "data": FLAGS.data, "data_dir": FLAGS.data_dir})
+
+
+def _name(given):
+    return given["data"] or ("folder" if given["data_dir"] else "orl")
+
+
+def _side(given):
+    return given["side"] or (90 if _name(given) in GENERATED else 100)
 
 
 def crop():
     """Pixels that a warp loses on each side; frames of a film are seen whole."""
     if FLAGS.crop is not None:
         return FLAGS.crop
-    return side() // 7 + side() // 7 % 2 if side() != 100 else 15
+    seventh = side() // 7 + side() // 7 % 2 if side() != 100 else 15
+    return min(seventh, (side() - LEAST) // 2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,17 +128,43 @@ class Objects:
     swap: tuple | None = None
 
 
-def open_objects():
-    """The `Objects` of --data."""
+def open_objects(regressed=False):
+    """The `Objects` of --data.
+
+    With --on_error=skip pictures that cannot be read are left out of `held_out` and `test`, and of
+    `annotated` if something is to be `regressed` from them; out of `training` the stream leaves
+    them (`object_views.views`).
+    """
     name = data_name()
     try:
         if name in GENERATED:
             return generated(name)
-        if name == "folder":
-            return folder()
-        return faces_and_cats(name)
+        shown = folder() if name == "folder" else faces_and_cats(name)
+        if FLAGS.on_error == "raise":
+            return shown
+        test, annotated = readable(shown.test), shown.annotated
+        if regressed and annotated is not None:
+            annotated = readable(annotated)
+        return dataclasses.replace(shown, held_out=test, test=test, annotated=annotated)
     except (ValueError, ImportError) as error:
         raise common.UserError(f"--data={name}: {error}") from error
+
+
+def readable(source):
+    """The records that can be read; a warning names each of the others."""
+    from kcorr.datasets import Subset
+
+    kept = []
+    for index, name in enumerate(source.names):
+        try:
+            source[index]
+        except (ValueError, OSError, EOFError) as error:
+            logging.warning("skipped %s: %s", name, error)
+        else:
+            kept.append(index)
+    if not kept:
+        raise ValueError(f"none of {len(source)} pictures can be read")
+    return Subset(source, kept)
 
 
 def generated(name):
@@ -149,13 +188,13 @@ def generated(name):
         options["tilt"] = 25.0  # from any side it would take hours to be known again
         options["palette"] = FLAGS.palette
     sequences = FLAGS.sequences or (600 if faces else 24)
-    frames = FLAGS.frames or (4 if faces else 50)
+    frames = FLAGS.frames or (4 if faces else FRAMES)
     if FLAGS.smoke:
         sequences, frames = 6, FLAGS.stride + 2
     # One object in all of them: training, test and what a regressor learns from.
     make = functools.partial(kind, (side(), side()), object_seed=FLAGS.seed, **options)
     films = make(sequences=sequences, frames=frames, seed=FLAGS.seed)
-    sequences, frames = (100, 2) if faces else (8, FEWEST_FRAMES)
+    sequences, frames = (100, 2) if faces else (8, max(FEWEST_FRAMES, FLAGS.stride + 1))
     if FLAGS.smoke:
         sequences, frames = 8, FLAGS.stride + 1
     test, annotated = (
@@ -230,7 +269,7 @@ def faces_and_cats(name):
         held_out = range(0, len(source), HELD_OUT)
         kept = datasets.Subset(source, sorted(set(range(len(source))) - set(held_out)))
         test = datasets.Subset(source, held_out)
-        return Objects(kept, test, test, kept, eyes=(0, 1))
+        return Objects(kept, test, test, kept, eyes=source.eyes, swap=source.symmetric_points)
     kind = {
         "celeba": datasets.CelebA,
         "aflw": datasets.AFLW,
@@ -241,4 +280,5 @@ def faces_and_cats(name):
     if name == "celeba":
         splits = ("train", "mafl_test", "mafl_train")
     learned, test, annotated = (kind(FLAGS.data_dir, split, side()) for split in splits)
-    return Objects(learned, test, test, annotated, eyes=learned.eyes)
+    eyes, swap = learned.eyes, learned.symmetric_points
+    return Objects(learned, test, test, annotated, eyes=eyes, swap=swap)

@@ -89,18 +89,21 @@ def once(source, keys, change=None):
     return pipelines.batches(stream, 1).apply(known)
 
 
-def stream_error(error):
+def stream_error(error, hint=""):
     """What is wrong with a record or a picture, if that is what ended a stream, else None.
 
     Args:
         error: any exception. TensorFlow wraps what a stream of `kcorr.pipelines.examples` raises:
             the record's own line stands in the middle of graph nodes and stack traces.
+        hint: said after what cannot be read.
     """
     text = str(error)
     if type(error).__name__ != "InvalidArgumentError" or "IteratorGetNext" not in text:
         return None
     raised = re.search(r"transformation with iterator: \S+ ValueError: (.*)", text)
     if raised:
-        return raised[1]
+        name, _, line = raised[1].partition(": ")
+        # A file's own line begins with its path, of which the record's name is the end.
+        return (line if line.partition(": ")[0].endswith(name) else raised[1]) + hint
     asserted = re.search(r"transformation with iterator: \S+ assertion failed: (\[.*\])", text)
     return asserted and " ".join(re.findall(r"\[(.*?)\]", asserted[1])).replace("\\'", "'")

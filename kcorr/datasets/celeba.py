@@ -45,6 +45,7 @@ class CelebA(Source):
 
     Attributes:
         point_names, eyes: names of the points, and the indices of the two eyes.
+        symmetric_points: for each point the index of its mirror image.
 
     Records: image1, points1, visible (all 1), and identity if Anno/identity_CelebA.txt is there.
     Names: "000001.jpg".
@@ -59,6 +60,7 @@ class CelebA(Source):
 
     point_names = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
     eyes = (0, 1)
+    symmetric_points = (1, 0, 2, 4, 3)
 
     def __init__(self, root, split="train", size=100, *, scaling="centre"):
         if split not in SPLITS:

@@ -19,6 +19,7 @@ class _Faces(Source):
 
     point_names = FIVE
     eyes = (0, 1)
+    symmetric_points = (1, 0, 2, 4, 3)
 
     def __init__(self, size, scaling):
         check_crop(size, scaling)
@@ -67,6 +68,7 @@ class AFLW(_Faces):
 
     Attributes:
         point_names, eyes: names of the points, and the indices of the two eyes.
+        symmetric_points: for each point the index of its mirror image.
 
     Records: image1, points1, visible (all 1). Names are the files'.
 
@@ -164,6 +166,7 @@ class AFLWRecropped(_Faces):
 
     Attributes:
         point_names, eyes: names of the points, and the indices of the two eyes.
+        symmetric_points: for each point the index of its mirror image.
 
     Records: image1, points1, visible (all 1). Names are the files'.
 
@@ -243,6 +246,7 @@ class Faces300W(_Faces):
 
     Attributes:
         eyes: indices of the outer corners of the eyes.
+        symmetric_points: for each point the index of its mirror image.
 
     Records: image1, points1, visible (all 1). Names are paths without the suffix.
 
@@ -257,6 +261,14 @@ class Faces300W(_Faces):
 
     point_names = tuple(f"point_{k}" for k in range(68))
     eyes = (36, 45)
+    symmetric_points = (
+        *range(16, -1, -1),  # the jaw from ear to ear
+        *range(26, 16, -1),  # brows
+        *range(27, 31), *range(35, 30, -1),  # down the nose, and along its lower edge
+        45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,  # eyes, upper lids inwards
+        *range(54, 47, -1), *range(59, 54, -1),  # lips: the outer line, above and below
+        *range(64, 59, -1), *range(67, 64, -1),  # and the inner one
+    )  # fmt: skip
 
     def __init__(self, root, split="train", size=100, *, scaling="centre"):
         if split not in _PARTS_300W:
@@ -324,6 +336,10 @@ class CatHeads(_Faces):
         margin: share of the box's longer side that is added on each side; our choice.
         scaling: of the key points, see `crop_square`.
 
+    Attributes:
+        point_names, eyes: names of the points, and the indices of the two eyes.
+        symmetric_points: for each point the index of its mirror image.
+
     Records: image1, points1, visible (all 1). Names are "CAT_00/00000001_000.jpg".
 
     Raises:
@@ -338,6 +354,9 @@ class CatHeads(_Faces):
         "left_eye", "right_eye", "mouth", "left_ear_1", "left_ear_2", "left_ear_3", "right_ear_1",
         "right_ear_2", "right_ear_3",
     )  # fmt: skip
+    # Both ears are counted from the picture's left to its right: the first point of one is the
+    # outer foot, that of the other the inner one.
+    symmetric_points = (1, 0, 2, 8, 7, 6, 5, 4, 3)
 
     def __init__(self, root, size=100, *, margin=0.25, scaling="centre"):
         if not margin >= 0:

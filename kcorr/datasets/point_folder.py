@@ -45,8 +45,9 @@ class PointFolder(Source):
         point_names: names of the key points, in the order of the columns.
         identities: the words of the column `identity`, sorted; None without one.
 
-    Records: image1, points1 and visible (1 = known, and not marked as hidden; unknown points are
-    (0, 0)), and identity, the word's index. Names are the column `image`.
+    Records: image1; where the table has key points, points1 and visible (1 = known, and not marked
+    as hidden; unknown points are (0, 0)); where it has that column, identity, the word's index.
+    Names are the column `image`.
 
     Raises:
         FileNotFoundError: no table, or pictures of it are missing; the message shows the layout.
@@ -119,11 +120,10 @@ class PointFolder(Source):
         }
 
     def _read(self, index):
-        record = {
-            schema.IMAGE1: read_image(self._table.parent / self.names[index]),
-            schema.POINTS1: self._points[index],
-            schema.VISIBLE: self._visible[index],
-        }
+        record = {schema.IMAGE1: read_image(self._table.parent / self.names[index])}
+        if self.point_names:
+            record[schema.POINTS1] = self._points[index]
+            record[schema.VISIBLE] = self._visible[index]
         if self._identity is not None:
             record[schema.IDENTITY] = np.array([self._identity[index]], np.float32)
         return record

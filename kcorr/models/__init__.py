@@ -17,6 +17,8 @@ from kcorr.models.interpolation import edge_map as edge_map
 from kcorr.models.interpolation import interpolate_matches as interpolate_matches
 from kcorr.models.interpolation import refine_flow as refine_flow
 from kcorr.models.landmarks import LandmarkNet as LandmarkNet
+from kcorr.models.linear_points import LinearPoints as LinearPoints
+from kcorr.models.linear_points import fit_linear_points as fit_linear_points
 from kcorr.models.match_predict import predict_matches as predict_matches
 from kcorr.models.match_predict import with_search as with_search
 from kcorr.models.object_frame import ObjectFrameNet as ObjectFrameNet

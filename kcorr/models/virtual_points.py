@@ -1,9 +1,9 @@
 """Regression of annotated points from dense labels, through virtual points that are learned."""
 
 import keras
-import numpy as np
 from keras import ops
 
+from kcorr.models.point_fits import check_points, fit_points
 from kcorr.ops import soft_argmax
 
 
@@ -149,52 +149,25 @@ def fit_virtual_points(
 
     Source: Thewlis et al., ICCV 2019 (DVE, released code).
     """
-    labels, points = np.asarray(labels, "float32"), np.asarray(points, "float32")
-    if labels.ndim != 4 or points.ndim != 3 or points.shape[-1] != 2 or len(labels) != len(points):
-        raise ValueError(
-            f"fit_virtual_points expects labels [b, h, w, c] and points [b, p, 2], got "
-            f"{labels.shape} and {points.shape}"
-        )
-    counted = np.ones((*points.shape[:2], 1), np.float32)
-    if visible is not None:
-        counted = (np.asarray(visible) > 0.5).astype(np.float32)
+    labels, points = check_points("fit_virtual_points", labels, "labels [b, h, w, c]", 4, points)
     keras.utils.set_random_seed(seed)
     network = VirtualPoints(points.shape[1], labels.shape[-1], **options)
     network.build()
-    last = network.stride * np.array(labels.shape[2:0:-1]) - 1
-    targets = np.concatenate([2 * points / last - 1, counted], axis=-1)
-    steps = -(-len(labels) // batch_size)
-    rates = [learning_rate * 0.1**k for k in range(len(drops) + 1)]
-    rate = learning_rate
-    if drops:
-        rate = keras.optimizers.schedules.PiecewiseConstantDecay([d * steps for d in drops], rates)
-    learner = Learner(network, decay)
-    learner.compile(
-        optimizer=keras.optimizers.Adam(rate, amsgrad=True, epsilon=1e-8), loss=_smooth_l1
-    )
-    learner.fit(
-        labels, targets, batch_size, epochs, verbose=0, shuffle=True, callbacks=list(callbacks)
+    fit_points(
+        network,
+        "labels",
+        labels,
+        points,
+        visible,
+        [network.stride * side for side in labels.shape[1:3]],
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        drops=drops,
+        decay=decay,
+        callbacks=callbacks,
     )
     return network
-
-
-class Learner(keras.Model):
-    """The one output that is learned, with a weight decay in the gradient, as PyTorch's Adam."""
-
-    def __init__(self, network, decay):
-        super().__init__()
-        self.network, self.decay = network, decay
-
-    def call(self, labels, training=False):
-        weights = (self.network.filters, self.network.mixture)
-        self.add_loss(self.decay / 2 * sum(ops.sum(ops.square(one)) for one in weights))
-        return self.network({"labels": labels}, training=training)["normalised"]
-
-
-def _smooth_l1(targets, predicted):
-    """[b], of ten times the coordinates; targets [b, p, 3] hold what counts in the last place."""
-    error = keras.losses.huber(10 * targets[..., :2], 10 * predicted, delta=1.0)
-    return ops.mean(error * targets[..., 2], axis=1)
 
 
 def _last(height, width):

@@ -34,7 +34,8 @@ class ObjectFrameObjective(TwoViewObjective):
             that it means the same on all of them. 1 is the released code's: the first view of the
             next pair. Several share one softmax over all their pixels; the thesis draws 5 of a
             separate pool of 16 for animals, here they are the next pairs of the batch, which is
-            shuffled anyway. 0 is none.
+            shuffled anyway. 0 is none. Evaluation does without where a batch is known to have no
+            `exchange` other examples.
         normalise: whether labels get length 20 before they are compared (True), or another one (a
             number). The released configurations of SmallNet do not when they train and do when
             they are fine-tuned, those of the hourglass always do: say which.
@@ -85,7 +86,7 @@ class ObjectFrameObjective(TwoViewObjective):
         first, second = (output[schema.LABELS] for output in self.views(batch, training))
         options = {
             "mask": self.mask(batch),
-            "aux": self.auxiliaries(first) if self.exchange else None,
+            "aux": self.auxiliaries(first) if self._exchanges(first, training) else None,
             "normalise": self.normalise,
             "group": self.group,
             "mirror": batch.get(schema.MIRRORED),
@@ -97,6 +98,10 @@ class ObjectFrameObjective(TwoViewObjective):
         return {
             "matching": expected_distance(first, second, batch[schema.GRID], self.power, **options)
         }
+
+    def _exchanges(self, labels, training):
+        enough = labels.shape[0] is None or labels.shape[0] > self.exchange
+        return self.exchange and (training or enough)
 
     def auxiliaries(self, labels):
         """Labels of the next examples of the batch: [b, h, w, c], or [b, exchange, h, w, c]."""

@@ -4,7 +4,8 @@ import keras
 
 # `batch_size` pairs, `epochs` through the data, the learning rate times `factor` after each of the
 # `milestones` (epochs). `objective` holds arguments of the objective that were part of it; no
-# clipping is published, so there is none.
+# clipping is published, so there is none. Recipes take the optimizer, its milestones as shares of
+# --steps, `normalise` and `clip_norm` from here; their own batches are smaller, for CPUs.
 TRAINING = {
     # DVE, released configurations. SmallNet's of the first papers are not known.
     "smallnet": {

@@ -66,14 +66,16 @@ WARPS = {
 _PAIRS = ("training", "evaluation", "hard")
 
 
-def published_pair(example, name="smallnet", kind="training", **changes):
+def published_pair(example, name="smallnet", kind="training", resized=True, **changes):
     """`warp_pair` of the picture at a published size, with the published deviations.
 
     Args:
-        example: an example dict with image1, of any size; it is resized to a square, points too.
+        example: an example dict with image1, of any size.
         name: of `WARPS`: "smallnet" (a view is 70x70), "hourglass" (96x96), "landmarks" (80x80).
         kind: "training"; "evaluation": half the deviations, the same for both warps; "hard":
             30 degrees and a fifth of the width.
+        resized: whether the picture first becomes a square of the published side, points too; else
+            give a `crop` that goes with its size.
         **changes: arguments of `warp_pair` that replace the published ones.
 
     Returns:
@@ -84,32 +86,35 @@ def published_pair(example, name="smallnet", kind="training", **changes):
 
     Source: Thewlis et al., ICCV 2019 (DVE, released code); "hard": Thewlis et al., NeurIPS 2018.
     """
-    example, options = _published(example, name, kind, _PAIRS)
+    example, options = _published(example, name, kind, _PAIRS, resized)
     return warp_pair(example, **{**options, **changes})
 
 
-def published_view(example, name="smallnet", **changes):
+def published_view(example, name="smallnet", kind="single", resized=True, **changes):
     """`warp_view` of the picture at a published size, with the published deviations.
 
     Args:
-        example: an example dict with image1, of any size; it is resized to a square, points too.
+        example: an example dict with image1, of any size.
         name: of `WARPS`.
+        kind: "single", a regressor's; or that of a pair, whose second warp it then is.
+        resized: see `published_pair`.
         **changes: arguments of `warp_view` that replace the published ones.
 
     Returns:
         As `warp_view`.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name or kind.
 
     Source: Thewlis et al., ICCV 2019 (DVE, released code).
     """
-    example, options = _published(example, name, "single", ("single",))
+    example, options = _published(example, name, kind, ("single", *_PAIRS), resized)
+    options = {key: value for key, value in options.items() if not key.startswith("first_")}
     return warp_view(example, **{**options, **changes})
 
 
-def _published(example, name, kind, kinds):
-    """The example at a preset's size, and the preset's other arguments."""
+def _published(example, name, kind, kinds, resized):
+    """The example, at a preset's size if `resized`, and the preset's other arguments."""
     if name not in WARPS or kind not in kinds:
         raise ValueError(
             f"no published warp {name!r} of kind {kind!r}; known are {', '.join(WARPS)}, each "
@@ -117,7 +122,7 @@ def _published(example, name, kind, kinds):
         )
     options = dict(WARPS[name][kind])
     side = options.pop("side")
-    return resize_example(example, (side, side)), options
+    return resize_example(example, (side, side)) if resized else example, options
 
 
 def warp_pair(

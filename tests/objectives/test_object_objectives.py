@@ -277,6 +277,11 @@ def test_what_is_refused(views):
     objective = ObjectFrameObjective(network, exchange=1)
     with pytest.raises(ValueError, match=r"exchange=1 needs batches of at least 2 .* has 1"):
         objective.terms(alone, True)
+    # Evaluation does without: the terms are those of a plain objective.
+    plain = ObjectFrameObjective(network).terms(alone, False)["matching"]
+    np.testing.assert_array_equal(objective.terms(alone, False)["matching"], plain)
+    plain = ObjectFrameObjective(network).terms(views, False)["matching"]
+    assert (objective.terms(views, False)["matching"] != plain).numpy().all()
     unknown = tf.function(
         lambda images: objective.auxiliaries(images),
         input_signature=[tf.TensorSpec([None, 4, 4, 3])],

@@ -114,6 +114,16 @@ def test_the_published_settings():
     assert np.array_equal(single["image1"], expected["image1"])
     changed_crop = pipelines.published_view(one, "smallnet", crop=20)
     assert changed_crop["image1"].shape == (60, 60, 3)
+    stronger = as_numpy(pipelines.published_view(one, kind="evaluation"))
+    expected = pipelines.warp_view(resized, 15, 0.0005, 0.005, 0.05, 0.05, 2.5)
+    assert np.array_equal(stronger["points1"], expected["points1"])
+    # As they are: pictures that have their size already.
+    found = as_numpy(pipelines.published_pair(one, resized=False, crop=4))
+    expected = as_numpy(pipelines.warp_pair(one, 4))
+    assert found["image1"].shape == (88, 112, 3)
+    assert all(np.array_equal(found[key], expected[key]) for key in expected)
+    found = as_numpy(pipelines.published_view(one, resized=False, crop=0))
+    assert np.array_equal(found["image1"], pipelines.warp_view(one, 0)["image1"])
 
 
 def test_the_affine_share_moves_image2():
@@ -135,6 +145,8 @@ def test_what_is_refused():
         pipelines.published_pair(one, "tiny")
     with pytest.raises(ValueError, match="of kind 'single'; known are"):
         pipelines.published_pair(one, kind="single")
+    with pytest.raises(ValueError, match=r"of kind 'weak'; known are .* each single or training"):
+        pipelines.published_view(one, kind="weak")
     with pytest.raises(ValueError, match="method must be newton or nearest"):
         pipelines.warp_pair(one, point_method="linear")
     with pytest.raises(ValueError, match="nothing of a 96x104 picture is left"):

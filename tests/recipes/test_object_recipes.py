@@ -1,14 +1,16 @@
 """The recipes of object structure on the user's own pictures: what they leave and refuse."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 from _command import recipe
 
 from kcorr.datasets import DeformableFaces
+from kcorr.export import export_network
 from kcorr.io import write_image
-from kcorr.models import load
+from kcorr.models import build, load
 from recipes import common, object_symmetry
 
 SMALL = ("--steps=2", "--epoch_steps=2", "--side=40", "--crop=4", "--noprogress")
@@ -49,6 +51,89 @@ def test_a_folder_is_all_that_is_needed(pictures, tmp_path):
     assert names == {"objects.png", "warps.png"}
 
 
+@pytest.fixture
+def damaged(pictures, tmp_path):
+    """24 pictures without a table, of which two cannot be read; every tenth is held out."""
+    folder = tmp_path / "damaged"
+    folder.mkdir()
+    for number in range(24):
+        shutil.copy(pictures / f"{number % 12}.png", folder / f"{number:02d}.png")
+    for name in ("05.png", "10.png"):
+        path = folder / name
+        path.write_bytes(path.read_bytes()[:200])
+    return folder
+
+
+@pytest.mark.slow
+def test_a_damaged_picture_is_one_line(damaged, tmp_path):
+    shutil.copy(damaged / "11.png", damaged / "10.png")  # the held-out one
+    flags = (*SMALL, "--batch_size=21", f"--workdir={tmp_path / 'run'}")
+    done = recipe("object_frame", f"--data_dir={damaged}", *flags)
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith(f"object_frame: {damaged / '05.png'}: "), line
+    assert line.endswith("; --on_error=skip leaves it out"), line
+
+
+@pytest.mark.slow
+def test_damaged_pictures_are_left_out(damaged, tmp_path):
+    """Two are still held out then: too few to be rebuilt from two others, so that is left out."""
+    flags = (*SMALL, "--on_error=skip", "--exchange=2", "--dim=4", f"--workdir={tmp_path / 'run'}")
+    done = recipe("object_frame", f"--data_dir={damaged}", *flags)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "2 held out: too few for --exchange=2" in done.stderr
+    assert "skipped 05.png" in done.stderr and "skipped 10.png" in done.stderr
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["val_matching"] > 0 and metrics["val_match"] > 0
+
+
+@pytest.mark.slow
+def test_more_pictures_to_be_rebuilt_from_than_a_batch_has_elsewhere(tmp_path):
+    flags = ("--smoke", "--exchange=8", "--batch_size=16", "--data=faces", "--side=32")
+    done = recipe("object_frame", *flags, f"--workdir={tmp_path}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads((tmp_path / "metrics.json").read_text())["val_matching"] > 0
+
+
+def measured(models, folder, workdir):
+    """What evaluate_landmarks finds of networks on a folder of pictures, a list."""
+    flags = ("--further_views=20", f"--data_dir={folder}", f"--workdir={workdir}")
+    done = recipe("evaluate_landmarks", f"--model={','.join(map(str, models))}", *flags)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return list(json.loads((workdir / "metrics.json").read_text()).values())
+
+
+@pytest.mark.slow
+def test_an_exported_network_is_measured_as_the_network_is(pictures, tmp_path):
+    """And a point that is known nowhere is no matter."""
+    folder = shutil.copytree(pictures, tmp_path / "pictures")
+    head, *lines = (folder / "points.csv").read_text().splitlines()
+    table = "".join(f"{line},,\n" for line in lines)
+    (folder / "points.csv").write_text(f"{head},ear_x,ear_y\n{table}")
+    network = build("landmarks", landmarks=3, widths=(4, 4, 4, 4, 4), picture_size=40)
+    network.save(tmp_path / "network.keras")
+    export_network(network, tmp_path / "exported")
+    models = (tmp_path / "network.keras", tmp_path / "exported")
+    found, served = measured(models, folder, tmp_path / "measured")
+    assert 0 < found["mean shape %"] < 30 and found["5 shots %, deviation"] > 0
+    # Views are rounded to 8 bits for a SavedModel.
+    assert served.keys() == found.keys() and served == pytest.approx(found, rel=0.05)
+
+
+@pytest.mark.slow
+def test_a_table_without_points_leaves_cycles(pictures, tmp_path):
+    folder = shutil.copytree(pictures, tmp_path / "pictures")
+    people = "".join(f"{k}.png,{'ab'[k % 2]}\n" for k in range(12))
+    (folder / "points.csv").write_text(f"image,identity\n{people}")
+    network = build("object_frame", widths=(4, 4, 4, 4, 4), picture_size=40)
+    network.save(tmp_path / "network.keras")
+    export_network(network, tmp_path / "exported")
+    models = (tmp_path / "network.keras", tmp_path / "exported")
+    found, served = measured(models, folder, tmp_path / "measured")
+    assert set(found) == {"cycle px", "spread px"} and found["cycle px"] > 0
+    assert served == pytest.approx(found, rel=0.05)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -82,6 +167,44 @@ def test_a_group_of_the_users_own(tmp_path):
     path.write_text("no numbers")
     with pytest.raises(common.UserError, match=r"group\.npy: cannot be read"):
         object_symmetry.group_of(str(path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("flags", "noted"),
+    [
+        (["--network=hourglass_small"], "--normalise"),
+        (["--network=hourglass_small", "--nonormalise"], "--nonormalise"),
+        (["--schedule=fine_tuning"], "--nonormalise"),
+    ],
+)
+def test_labels_are_normalised_as_published_for_their_network(flags, noted, tmp_path):
+    short = ("--data=faces", "--side=32", "--steps=1", "--epoch_steps=1", "--batch_size=2")
+    done = recipe("object_frame", *short, *flags, f"--workdir={tmp_path}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert noted in (tmp_path / "flags.txt").read_text().splitlines()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--data=orl", "--crop=40"),  # 20 pixels of 100 are left
+        ("--data=faces", "--side=17"),
+        ("--data=arm", "--side=32", "--frames=50", "--stride=20"),  # longer than test films are
+    ],
+)
+def test_views_may_be_small_and_frames_far_apart(flags, tmp_path):
+    short = ("--steps=1", "--epoch_steps=1", "--batch_size=2", "--sequences=2", "--noprogress")
+    done = recipe("object_frame", *flags, *short, f"--workdir={tmp_path}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads((tmp_path / "metrics.json").read_text())["val_match"] >= 0
+
+
+def test_a_crop_that_does_not_go_with_the_networks_pictures_is_one_line(tmp_path):
+    done = recipe("evaluate_landmarks", "--smoke", "--crop=20", f"--workdir={tmp_path}")
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert "--crop leaves less than 16 pixels of --side" in done.stderr
 
 
 @pytest.mark.slow

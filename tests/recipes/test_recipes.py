@@ -261,9 +261,11 @@ WRONG = [
         for name in OBJECTS
     ),
     *((name, ["--side=40", "--crop=13"], "--crop leaves less than 16 pixels") for name in OBJECTS),
+    ("landmarks", ["--data=arm", "--crop=38"], "--crop leaves less than 16 pixels"),
+    ("landmarks", ["--data=orl", "--crop=43"], "--crop leaves less than 16 pixels"),
     ("landmarks", ["--network=object_frame"], "<landmarks>"),
     ("landmarks", ["--landmarks=0"], "not a positive integer"),
-    ("object_frame", ["--data=arm", "--stride=12"], "--stride must be below --frames"),
+    ("object_frame", ["--data=arm", "--stride=50"], "--stride must be below --frames"),
     ("object_frame", ["--network=landmarks"], "<object_frame|object_frame_simple|hourglass"),
     ("object_frame", ["--dim=1"], "1 is not integer >= 2"),
     ("object_frame", ["--symmetry=round"], "--symmetry takes none, bilateral, rotationN"),

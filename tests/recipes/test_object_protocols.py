@@ -1,0 +1,176 @@
+"""What is measured of networks of objects, where the answer is known."""
+
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from kcorr.datasets import DeformableFaces
+from kcorr.models import build, fit_linear_points
+from recipes import (
+    common,
+    landmark_protocols,
+    object_protocols,
+    object_tables,
+    object_views,
+    objects,
+    regressions,
+)
+
+SIDE = 32
+SWAP = (1, 0, 3, 2)
+
+
+@pytest.fixture
+def flags(monkeypatch):
+    """The flags that the protocols read, as if given."""
+    given = SimpleNamespace(
+        data="faces", data_dir=None, side=SIDE, crop=0, smoke=True, regress=True, ridge=100.0,
+        further_views=20, further_warp="single",
+    )  # fmt: skip
+    modules = (objects, object_protocols, object_views, landmark_protocols)
+    for module in modules:
+        monkeypatch.setattr(module, "FLAGS", given)
+    monkeypatch.setattr(regressions, "SHOTS", (2,))
+    monkeypatch.setattr(regressions, "SEEDS", 2)
+    return given
+
+
+class Pictures(list):
+    """A source of records."""
+
+    def __init__(self, records):
+        super().__init__(records)
+        self.names = [f"{k}.png" for k in range(len(records))]
+
+
+def faces(count, seed, hidden=()):
+    """Pictures of generated faces; points that are `hidden` are nowhere known."""
+    source = DeformableFaces((SIDE, SIDE), count, 2, seed=seed).pictures
+    records = [dict(source[k]) for k in range(count)]
+    for record in records:
+        record["visible"] = record["visible"].copy()
+        record["visible"][list(hidden)] = 0
+    return Pictures(records)
+
+
+def shown_faces(hidden=(), count=6):
+    test = faces(4, 1)
+    return objects.Objects(None, test, test, faces(count, 2, hidden), eyes=(0, 1))
+
+
+# === Symmetry ===
+
+
+def mirrored_labels(count, seed, normal):
+    """Labels [count, 16, 16, 3] whose right half is the left one, reflected, and 4 points."""
+    rng = np.random.default_rng(seed)
+    left = rng.normal(size=(count, 16, 8, 3))
+    left /= np.linalg.norm(left, axis=-1, keepdims=True)
+    reflection = np.eye(3) - 2 * np.outer(normal, normal)
+    labels = np.concatenate([left, left[:, :, ::-1] @ reflection], axis=2)
+    cells = np.stack([rng.integers(0, 8, (count, 2)), rng.integers(0, 16, (count, 2))], -1)
+    one = 2 * cells + 0.5
+    points = np.stack([one, [SIDE - 1, 0] + one * [-1, 1]], axis=2).reshape(count, 4, 2)
+    return labels, points, np.ones((count, 4, 1))
+
+
+def test_the_plane_is_fitted_to_the_annotated_pictures():
+    normal = np.array([0.6, 0.0, 0.8])
+    learned, test = (mirrored_labels(5, seed, normal) for seed in (0, 1))
+    found = object_protocols.symmetric_transfer(learned, *test, SWAP, False)
+    assert found["transfer, plane fitted px"] == 0 and found["transfer px"] > 3
+    # Another plane is that of other pictures, whatever the test pictures are like.
+    other = mirrored_labels(5, 0, np.array([0.0, 1.0, 0.0]))
+    found = object_protocols.symmetric_transfer(other, *test, SWAP, False)
+    assert found["transfer, plane fitted px"] > 3
+
+
+def test_a_point_whose_counterpart_is_hidden_says_nothing_of_the_plane():
+    normal = np.array([0.6, 0.0, 0.8])
+    labels, points, visible = mirrored_labels(5, 0, normal)
+    points[:, 1], visible[:, 1] = (0.5, 0.5), 0  # unknown points lie anywhere
+    labels[:, 0, 0] = 100 * normal
+    test = mirrored_labels(5, 1, normal)
+    found = object_protocols.symmetric_transfer((labels, points, visible), *test, SWAP, False)
+    assert found["transfer, plane fitted px"] == 0
+    visible[:] = 0
+    for learned in ((labels, points, visible), None):
+        found = object_protocols.symmetric_transfer(learned, *test, SWAP, False)
+        assert set(found) == {"transfer px"}
+
+
+# === Regressions ===
+
+
+@pytest.mark.slow
+def test_points_that_nobody_marked_are_left_out_of_labels(flags):
+    network = build("object_frame", dimensions=4, widths=(4, 4, 4, 4, 4))
+    found = object_protocols.measure_labels(network, shown_faces(hidden=(2,)))
+    names = ("nearest %", "regressed %", "regressed, 2 shots %")
+    assert all(0 < found[name] < 1000 for name in names), found
+    assert found["regressed, 2 shots %, deviation"] > 0
+    shown = shown_faces(hidden=range(10))
+    assert not [name for name in object_protocols.measure_labels(network, shown) if "%" in name]
+
+
+@pytest.mark.slow
+def test_points_that_nobody_marked_are_left_out_of_landmarks(flags):
+    network = build("landmarks", landmarks=3, widths=(4, 4, 4, 4, 4))
+    found = landmark_protocols.regression(network, shown_faces(hidden=(2,)))
+    names = ["mean shape %"]
+    for kind in ("", ", by steps"):
+        names += [f"2 shots{kind} %", f"2 shots{kind} %, deviation", f"all shots{kind} %"]
+    assert list(found) == names
+    assert all(0 < error < 1000 for error in found.values()), found
+    assert not landmark_protocols.regression(network, shown_faces(hidden=range(10)))
+
+
+def test_few_shots_are_the_mean_of_three_draws_with_their_deviation():
+    drawn = []
+
+    def error_of(picks, seed):
+        drawn.append((len(picks), seed))
+        return float(10 * len(picks) + seed)
+
+    found = regressions.by_shots(10, error_of)
+    assert drawn == [(1, 0), (1, 1), (1, 2), (5, 0), (5, 1), (5, 2)]
+    assert found["1 shots %"] == 11 and found["5 shots %"] == 51
+    assert found["1 shots %, deviation"] == pytest.approx((2 / 3) ** 0.5)
+    table = object_tables.table("faces", {"a": found, "b": {"1 shots %": 3.0}})
+    assert list(table.columns[0].cells) == ["1 shots %", "5 shots %"]
+    assert next(iter(table.columns[1].cells)) == "11.00 ± 0.82"
+    assert list(table.columns[2].cells) == ["3.00", "-"]
+
+
+def test_per_cent_of_the_eyes_distance_or_of_the_width(flags):
+    points = np.zeros((2, 3, 2))
+    points[0, 1], points[1, 1] = (8, 0), (0, 16)
+    shown = SimpleNamespace(eyes=(0, 1))
+    learned, visible = np.array([True, False, True]), np.ones((2, 3, 1))
+    off = points[:, learned] + [0, 4]
+    assert regressions.per_cent(off, shown, points, visible, learned) == (50 + 25) / 2
+    visible[1, 0] = 0  # each of the three points that are left counts the same
+    found = regressions.per_cent(off, shown, points, visible, learned)
+    assert found == pytest.approx((50 + 50 + 25) / 3)
+    assert np.isnan(regressions.per_cent(off, shown, points, 0 * visible, learned))
+    shown.eyes = None
+    assert regressions.per_cent(off, shown, points, visible, learned) == 100 * 4 / SIDE
+    shown.eyes, points[1, 1] = (0, 1), points[1, 0]
+    with pytest.raises(common.UserError, match="eyes of picture 1 are at one place"):
+        regressions.per_cent(off, shown, points, visible, learned)
+
+
+def test_a_long_fit_says_how_far_it_is():
+    def said(stream, seconds):
+        line = regressions.progress("points", seconds, stream)
+        arrays = np.ones((4, 2, 2)), np.ones((4, 1, 2))
+        fit_linear_points(*arrays, size=(4, 4), epochs=2, drops=(), callbacks=[line])
+        return stream.getvalue()
+
+    assert said(io.StringIO(), 0) == "points: epoch 1 of 2\npoints: epoch 2 of 2\n"
+    assert said(io.StringIO(), 60) == ""
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    assert said(terminal, 60) == "\rpoints: epoch 1 of 2\rpoints: epoch 2 of 2\r\033[K"
