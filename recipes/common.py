@@ -304,11 +304,17 @@ def fit(
 
 @contextlib.contextmanager
 def reading_errors():
-    """Makes a `UserError` of what a stream says of a file that it cannot read."""
+    """Makes a `UserError` of what is said of a file that cannot be read, in a stream or outside."""
     import tensorflow as tf
 
+    from kcorr.io import FormatError
+
+    raises = "on_error" in FLAGS and FLAGS.on_error == "raise"
+    hint = "; --on_error=skip leaves it out" if raises else ""
     try:
         yield
+    except FormatError as error:
+        raise UserError(f"{error}{hint}") from error
     except tf.errors.InvalidArgumentError as error:
         # Of what Python raised inside of tf.data only the text is left, with its traceback.
         said = re.search(r"transformation with iterator.*?: ValueError: (.+)", error.message)
@@ -317,8 +323,6 @@ def reading_errors():
         name, _, text = said[1].partition(": ")
         if not text.partition(": ")[0].endswith(name):  # else a path, and the name is its end
             text = said[1]
-        raises = "on_error" in FLAGS and FLAGS.on_error == "raise"
-        hint = "; --on_error=skip leaves it out" if raises else ""
         raise UserError(f"{text}{hint}") from error
 
 

@@ -55,7 +55,9 @@ def main():
     shown = objects.open_objects(regressed=True)
     results = {}
     for path, network in networks.items():
-        results |= object_protocols.finite({path: measure(network, shown, workdir, path)})
+        with common.reading_errors():
+            found = measure(network, shown, workdir, path)
+        results |= object_protocols.finite({path: found})
         common.write_metrics(workdir, results)
     title = f"{objects.data_name()}, {len(shown.test)} test pictures {objects.side()}x"
     common.show(object_tables.table(f"{title}{objects.side()}", results))

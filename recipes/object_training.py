@@ -53,7 +53,8 @@ def fit(objective, shown, workdir, draw, best, mirror=False):
         few = "%d held out: too few for --exchange=%d, so they are measured without it"
         logging.info(few, len(shown.held_out), exchange)
     picks = np.linspace(0, len(shown.test) - 1, min(6, len(shown.test))).astype(int)
-    faces = np.stack([shown.test[int(index)]["image1"] for index in picks])
+    with common.reading_errors():
+        faces = np.stack([shown.test[int(index)]["image1"] for index in picks])
     logs = common.fit(
         objective,
         lambda seed: object_views.views(shown, seed, FLAGS.batch_size, mirror),
