@@ -4,7 +4,7 @@ import logging
 
 from absl import flags
 
-from recipes import common, networks, object_views, objects
+from recipes import common, networks, object_views, objects, records
 
 FLAGS = flags.FLAGS
 WARPS = ("training", "hard")
@@ -53,7 +53,7 @@ def fit(objective, shown, workdir, draw, best, mirror=False):
         few = "%d held out: too few for --exchange=%d, so they are measured without it"
         logging.info(few, len(shown.held_out), exchange)
     picks = np.linspace(0, len(shown.test) - 1, min(6, len(shown.test))).astype(int)
-    faces = np.stack([shown.test[int(index)]["image1"] for index in picks])
+    faces = [records.nearest(shown.test, int(i), FLAGS.on_error)["image1"] for i in picks]
     logs = common.fit(
         objective,
         lambda seed: object_views.views(shown, seed, FLAGS.batch_size, mirror),
@@ -62,7 +62,7 @@ def fit(objective, shown, workdir, draw, best, mirror=False):
         validation=object_views.views_of(
             shown.held_out, batch_size, limit=batch_size if FLAGS.smoke else max(64, batch_size)
         ),
-        sample={"image": faces.astype("float32") / 255},
+        sample={"image": np.stack(faces).astype("float32") / 255},
         draw=draw,
     )
     networks.finish(objective.network, workdir, logs)

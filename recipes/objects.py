@@ -2,11 +2,10 @@
 
 import dataclasses
 import functools
-import logging
 
 from absl import flags
 
-from recipes import common
+from recipes import common, records
 
 FLAGS = flags.FLAGS
 GENERATED = ("faces", "arm", "two_arms", "sphere", "n_fold")
@@ -142,29 +141,12 @@ def open_objects(regressed=False):
         shown = folder() if name == "folder" else faces_and_cats(name)
         if FLAGS.on_error == "raise":
             return shown
-        test, annotated = readable(shown.test), shown.annotated
+        test, annotated = records.readable(shown.test, FLAGS.on_error), shown.annotated
         if regressed and annotated is not None:
-            annotated = readable(annotated)
+            annotated = records.readable(annotated, FLAGS.on_error)
         return dataclasses.replace(shown, held_out=test, test=test, annotated=annotated)
     except (ValueError, ImportError) as error:
         raise common.UserError(f"--data={name}: {error}") from error
-
-
-def readable(source):
-    """The records that can be read; a warning names each of the others."""
-    from kcorr.datasets import Subset
-
-    kept = []
-    for index, name in enumerate(source.names):
-        try:
-            source[index]
-        except (ValueError, OSError, EOFError) as error:
-            logging.warning("skipped %s: %s", name, error)
-        else:
-            kept.append(index)
-    if not kept:
-        raise ValueError(f"none of {len(source)} pictures can be read")
-    return Subset(source, kept)
 
 
 def generated(name):

@@ -36,7 +36,8 @@ class Reader:
             return self.source[index]
         except UNREADABLE as error:
             if self.on_error == "raise":
-                raise common.UserError(f"{name}: {error}; --on_error=skip leaves it out") from error
+                line = _line(name, str(error))
+                raise common.UserError(f"{line}; --on_error=skip leaves it out") from error
             self.lost += 1
             if not self.quiet:
                 _LOG.warning("skipped %s: %s (%d of %d skipped)", name, error, self.lost, total)
@@ -102,8 +103,11 @@ def stream_error(error, hint=""):
         return None
     raised = re.search(r"transformation with iterator: \S+ ValueError: (.*)", text)
     if raised:
-        name, _, line = raised[1].partition(": ")
-        # A file's own line begins with its path, of which the record's name is the end.
-        return (line if line.partition(": ")[0].endswith(name) else raised[1]) + hint
+        return _line(*raised[1].split(": ", 1)) + hint
     asserted = re.search(r"transformation with iterator: \S+ assertion failed: (\[.*\])", text)
     return asserted and " ".join(re.findall(r"\[(.*?)\]", asserted[1])).replace("\\'", "'")
+
+
+def _line(name, text):
+    """What is wrong with the record `name`; a file's own line begins with its path, which holds it."""
+    return text if text.partition(": ")[0].endswith(name) else f"{name}: {text}"

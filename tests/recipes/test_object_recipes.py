@@ -73,6 +73,12 @@ def test_a_damaged_picture_is_one_line(damaged, tmp_path):
     line = done.stderr.splitlines()[-1]
     assert line.startswith(f"object_frame: {damaged / '05.png'}: "), line
     assert line.endswith("; --on_error=skip leaves it out"), line
+    # One of those that are drawn while it learns is read before.
+    (damaged / "00.png").write_bytes(b"")
+    done = recipe("object_frame", f"--data_dir={damaged}", *flags)
+    line = done.stderr.splitlines()[-1]
+    assert done.returncode == 2 and line.startswith(f"object_frame: {damaged / '00.png'}: "), line
+    assert line.endswith("; --on_error=skip leaves it out"), line
 
 
 @pytest.mark.slow
