@@ -101,13 +101,13 @@ def stream_error(error, hint=""):
     text = str(error)
     if type(error).__name__ != "InvalidArgumentError" or "IteratorGetNext" not in text:
         return None
-    raised = re.search(r"transformation with iterator: \S+ ValueError: (.*)", text)
+    raised = re.search(r"transformation with iterator: \S+ ValueError: (.*?): (.*)", text)
     if raised:
-        return _line(*raised[1].split(": ", 1)) + hint
+        return _line(*raised.groups()) + hint
     asserted = re.search(r"transformation with iterator: \S+ assertion failed: (\[.*\])", text)
     return asserted and " ".join(re.findall(r"\[(.*?)\]", asserted[1])).replace("\\'", "'")
 
 
 def _line(name, text):
-    """What is wrong with the record `name`; a file's own line begins with its path, which holds it."""
+    """What is wrong with the record `name`; a file's own line names it: it begins with the path."""
     return text if text.partition(": ")[0].endswith(name) else f"{name}: {text}"
