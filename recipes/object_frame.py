@@ -65,13 +65,12 @@ def main():
 
 def train(shown, workdir):
     """A network learns the frame of `shown`, an `Objects`."""
-    from kcorr.objectives import TRAINING, ObjectFrameObjective
+    from kcorr.objectives import ObjectFrameObjective
 
     bilateral = FLAGS.symmetry == "bilateral"
     width = objects.side() - (0 if shown.moving else 2 * objects.crop())
     object_symmetry.check_learnable(FLAGS.symmetry, FLAGS.exchange, len(shown.training), width)
-    recipe = "hourglass" if FLAGS.network.startswith("hourglass") else "smallnet"
-    published = TRAINING[recipe]["objective"]
+    recipe, published = object_training.published(FLAGS.network)
     if FLAGS.normalise is None:
         FLAGS.normalise = published["normalise"]  # noted with the run's flags
     network = object_training.make_network(dimensions=FLAGS.dim)

@@ -79,6 +79,14 @@ def shrink_for_smoke():
     FLAGS.side = FLAGS.side or 48
 
 
+def published(network):
+    """(name in `kcorr.objectives.TRAINING`, the objective's arguments there) of a network."""
+    from kcorr.objectives import TRAINING
+
+    recipe = "hourglass" if network.startswith("hourglass") else "smallnet"
+    return recipe, TRAINING[recipe]["objective"]
+
+
 def optimizer(recipe):
     """The published optimizer with --learning_rate, its milestones at the same shares of --steps.
 

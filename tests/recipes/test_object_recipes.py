@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,25 +12,33 @@ from kcorr.datasets import DeformableFaces
 from kcorr.export import export_network
 from kcorr.io import write_image
 from kcorr.models import build, load
-from recipes import common, object_symmetry
+from recipes import common, object_symmetry, object_training, objects
 
 SMALL = ("--steps=2", "--epoch_steps=2", "--side=40", "--crop=4", "--noprogress")
 
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
-    """A folder of twelve faces, wider than high, with a table of their key points."""
+    """Twelve faces, wider than high, and a table of their key points, one of them known nowhere."""
     folder = tmp_path_factory.mktemp("pictures")
     faces = DeformableFaces((40, 40), 6, 2).pictures
-    lines = ["image,eye_x,eye_y,nose_x,nose_y"]
+    lines = ["image,eye_x,eye_y,nose_x,nose_y,ear_x,ear_y"]
     for number in range(12):
         record = faces[number]
         image = np.pad(record["image1"], ((0, 0), (5, 7), (0, 0)), mode="edge")
         write_image(folder / f"{number}.png", image)
         (eye, nose) = record["points1"][[0, 2]] + [5, 0]
-        lines.append(f"{number}.png,{eye[0]},{eye[1]},{nose[0]},{nose[1]}")
+        lines.append(f"{number}.png,{eye[0]},{eye[1]},{nose[0]},{nose[1]},,")
     (folder / "points.csv").write_text("\n".join(lines) + "\n")
     return folder
+
+
+def measured(models, folder, workdir):
+    """What evaluate_landmarks finds of networks on a folder of pictures, a list."""
+    flags = ("--further_views=20", f"--data_dir={folder}", f"--workdir={workdir}")
+    done = recipe("evaluate_landmarks", f"--model={','.join(map(str, models))}", *flags)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return list(json.loads((workdir / "metrics.json").read_text()).values())
 
 
 @pytest.mark.slow
@@ -40,15 +49,18 @@ def test_a_folder_is_all_that_is_needed(pictures, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     network = load(run / "network.keras")
     assert network.landmarks == 3 and network.picture_size == 40
-    measured = tmp_path / "measured"
-    flags = (f"--model={run / 'network.keras'}", f"--data_dir={pictures}", "--further_views=20")
-    done = recipe("evaluate_landmarks", *flags, f"--workdir={measured}")
-    assert done.returncode == 0, done.stderr[-3000:]
-    (found,) = json.loads((measured / "metrics.json").read_text()).values()
+    export_network(network, tmp_path / "exported")
+    models = (run / "network.keras", tmp_path / "exported")
+    found, served = measured(models, pictures, tmp_path / "measured")
     assert found["equivariance px, training warps"] > 0
     assert 0 < found["mean shape %"] < 30 and found["all shots %"] > 0
-    names = {path.name for path in (measured / "pictures").iterdir()}
-    assert names == {"objects.png", "warps.png"}
+    assert found["5 shots %, deviation"] > 0
+    # Views are rounded to 8 bits for a SavedModel.
+    assert served.keys() == found.keys() and served == pytest.approx(found, rel=0.05)
+    names = {path.name for path in (tmp_path / "measured" / "pictures").rglob("*.png")}
+    assert names == {
+        f"{of}_{what}.png" for of in ("run", "exported") for what in ("objects", "warps")
+    }
 
 
 @pytest.fixture
@@ -101,31 +113,6 @@ def test_more_pictures_to_be_rebuilt_from_than_a_batch_has_elsewhere(tmp_path):
     assert json.loads((tmp_path / "metrics.json").read_text())["val_matching"] > 0
 
 
-def measured(models, folder, workdir):
-    """What evaluate_landmarks finds of networks on a folder of pictures, a list."""
-    flags = ("--further_views=20", f"--data_dir={folder}", f"--workdir={workdir}")
-    done = recipe("evaluate_landmarks", f"--model={','.join(map(str, models))}", *flags)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return list(json.loads((workdir / "metrics.json").read_text()).values())
-
-
-@pytest.mark.slow
-def test_an_exported_network_is_measured_as_the_network_is(pictures, tmp_path):
-    """And a point that is known nowhere is no matter."""
-    folder = shutil.copytree(pictures, tmp_path / "pictures")
-    head, *lines = (folder / "points.csv").read_text().splitlines()
-    table = "".join(f"{line},,\n" for line in lines)
-    (folder / "points.csv").write_text(f"{head},ear_x,ear_y\n{table}")
-    network = build("landmarks", landmarks=3, widths=(4, 4, 4, 4, 4), picture_size=40)
-    network.save(tmp_path / "network.keras")
-    export_network(network, tmp_path / "exported")
-    models = (tmp_path / "network.keras", tmp_path / "exported")
-    found, served = measured(models, folder, tmp_path / "measured")
-    assert 0 < found["mean shape %"] < 30 and found["5 shots %, deviation"] > 0
-    # Views are rounded to 8 bits for a SavedModel.
-    assert served.keys() == found.keys() and served == pytest.approx(found, rel=0.05)
-
-
 @pytest.mark.slow
 def test_a_table_without_points_leaves_cycles(pictures, tmp_path):
     folder = shutil.copytree(pictures, tmp_path / "pictures")
@@ -175,36 +162,32 @@ def test_a_group_of_the_users_own(tmp_path):
         object_symmetry.group_of(str(path))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("flags", "noted"),
-    [
-        (["--network=hourglass_small"], "--normalise"),
-        (["--network=hourglass_small", "--nonormalise"], "--nonormalise"),
-        (["--schedule=fine_tuning"], "--nonormalise"),
-    ],
-)
-def test_labels_are_normalised_as_published_for_their_network(flags, noted, tmp_path):
-    short = ("--data=faces", "--side=32", "--steps=1", "--epoch_steps=1", "--batch_size=2")
-    done = recipe("object_frame", *short, *flags, f"--workdir={tmp_path}")
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert noted in (tmp_path / "flags.txt").read_text().splitlines()
+def test_labels_are_normalised_as_published_for_their_network():
+    known = {"hourglass_small": ("hourglass", True), "object_frame": ("smallnet", False)}
+    for network, (schedule, normalise) in known.items():
+        found, objective = object_training.published(network)
+        assert found == schedule and objective["normalise"] is normalise
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    "flags",
+    ("given", "left"),
     [
-        ("--data=orl", "--crop=40"),  # 20 pixels of 100 are left
-        ("--data=faces", "--side=17"),
-        ("--data=arm", "--side=32", "--frames=50", "--stride=20"),  # longer than test films are
+        ({"data": "orl", "side": None, "crop": 40}, 20),  # of 100
+        ({"data": "faces", "side": 17, "crop": None}, 17),
+        ({"data": "faces", "side": 30, "crop": None}, 22),
     ],
 )
-def test_views_may_be_small_and_frames_far_apart(flags, tmp_path):
-    short = ("--steps=1", "--epoch_steps=1", "--batch_size=2", "--sequences=2", "--noprogress")
-    done = recipe("object_frame", *flags, *short, f"--workdir={tmp_path}")
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert json.loads((tmp_path / "metrics.json").read_text())["val_match"] >= 0
+def test_views_may_be_small(monkeypatch, given, left):
+    monkeypatch.setattr(objects, "FLAGS", SimpleNamespace(data_dir=None, **given))
+    assert objects.side() - 2 * objects.crop() == left
+
+
+def test_frames_may_be_further_apart_than_test_films_are_long(monkeypatch):
+    flags = {"data": "arm", "side": 32, "frames": 50, "stride": 20, "sequences": 2, "seed": 0}
+    flags |= {"data_dir": None, "smoke": False, "marks": 0}
+    monkeypatch.setattr(objects, "FLAGS", SimpleNamespace(**flags))
+    shown = objects.open_objects()
+    assert min(map(len, (shown.training, shown.held_out, shown.test))) > 0
 
 
 def test_a_crop_that_does_not_go_with_the_networks_pictures_is_one_line(tmp_path):
