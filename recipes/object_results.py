@@ -77,8 +77,12 @@ PAPERS = {
     "arm_2d": {"nearest %": 1.29},
     "two_arms": {"transfer px": 23.29},
     "two_arms_symmetric": {"transfer px": 3.21},
-    "faces_64d": {"different px": 6.95},
-    "faces_64d_exchange": {"different px": 2.18},
+    "faces_16d": {"same px": 1.28, "different px": 6.95},
+    "faces_16d_exchange": {"same px": 1.26, "different px": 2.18},
+    "faces_32d": {"same px": 1.20, "different px": 6.69},
+    "faces_32d_exchange": {"same px": 1.23, "different px": 2.21},
+    "faces_64d": {"same px": 1.25, "different px": 5.68},
+    "faces_64d_exchange": {"same px": 1.28, "different px": 2.77},
 }
 
 flags.DEFINE_string("workdir", None, "where everything goes", required=True)
