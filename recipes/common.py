@@ -16,6 +16,7 @@ from absl import app, flags
 
 FLAGS = flags.FLAGS
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
+LEAVES_OUT = "; --on_error=skip leaves it out"  # said behind what cannot be read
 # What `kcorr.models.build` knows, held to it by a test: asking it here would import Keras before
 # the flags are checked.
 NETWORKS = (
@@ -186,7 +187,7 @@ def what_to_mend(error):
     if missing or isinstance(error, (UserError, FormatError, OSError, flags.IllegalFlagValueError)):
         return str(error)
     raises = "on_error" in FLAGS and FLAGS.on_error == "raise"
-    return stream_error(error, "; --on_error=skip leaves it out" if raises else "")
+    return stream_error(error, LEAVES_OUT if raises else "")
 
 
 def start_tensorflow():
@@ -312,8 +313,7 @@ def fit(
         watching.append(objectives.Pictures(workdir / "pictures", sample, draw))
     if FLAGS.tensorboard:
         watching.append(objectives.Board(workdir / "board", sample, draw))
-    terminal = None if FLAGS.progress else False
-    with objectives.Progress(steps, terminal=terminal) as progress:
+    with objectives.Progress(steps, terminal=None if FLAGS.progress else False) as progress:
         history = objective.fit(
             dataset_of_seed(_seed(FLAGS.seed, done)),
             steps_per_epoch=epoch_steps,

@@ -54,7 +54,7 @@ def open_pairs():
     except ValueError as error:
         # What an argument of the library would do; here it is a flag's business.
         text, damaged, _ = str(error).partition("; damaged='keep'")
-        hint = "; --on_error=skip leaves it out" if damaged else ""
+        hint = common.LEAVES_OUT if damaged else ""
         raise common.UserError(f"--data_dir: {text}{hint}") from error
 
 

@@ -36,8 +36,7 @@ class Reader:
             return self.source[index]
         except UNREADABLE as error:
             if self.on_error == "raise":
-                line = _line(name, str(error))
-                raise common.UserError(f"{line}; --on_error=skip leaves it out") from error
+                raise common.UserError(_line(name, str(error)) + common.LEAVES_OUT) from error
             self.lost += 1
             if not self.quiet:
                 _LOG.warning("skipped %s: %s (%d of %d skipped)", name, error, self.lost, total)

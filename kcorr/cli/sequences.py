@@ -26,7 +26,7 @@ def run_sequence(args):
     finished pairs, and no flow.mp4.
     """
     path = Path(args.inputs[0])
-    frames, numbers, fps = _open(path, args)
+    frames, numbers, fps, inputs = _open(path, args)
     stride = args.stride or 1
     pairs = Pairs(frames, stride)
     if not len(pairs):
@@ -39,7 +39,7 @@ def run_sequence(args):
     names = [numbers[name.rpartition("+")[0]] for name in pairs.names]
     outputs = [path for name in names for path in _paths(args, name).values()]
     outputs += [Path(args.output, _VIDEO)] if "video" in args.save else []
-    check_outputs(outputs, picture_sequences(path)[0] if path.is_dir() else [path], "folder")
+    check_outputs(outputs, inputs, "folder")
     network = load_network(args.model, args.network)
     if getattr(network, "frames", 2) == 3:
         # The same pairs, with the frames before and behind: those of the same shot.
@@ -130,14 +130,14 @@ def _around(record):
 
 
 def _open(path, args):
-    """(frames, {frame name: what its files are called}, frames per second)."""
+    """(frames, {frame name: what its files are called}, frames per second, files they lie in)."""
     start, stop = args.frames or (0, None)
     if path.is_dir():
-        frames = _folder(path, start, stop)
+        frames, pictures = _folder(path, start, stop)
         stems = [file.stem for file in frames.files]
         if len(set(stems)) < len(stems):
             stems = [f"{number:06d}" for number in range(start, start + len(stems))]
-        return frames, dict(zip(frames.names, stems, strict=True)), args.fps or 25
+        return frames, dict(zip(frames.names, stems, strict=True)), args.fps or 25, pictures
     _refuse_picture(path)
     try:
         frames = VideoFrames(path, start, stop, damaged=args.damaged or "error")
@@ -146,11 +146,11 @@ def _open(path, args):
     except ValueError as error:
         raise CommandError(one_line(error).replace("damaged='keep'", "--damaged keep")) from error
     numbers = {name: name.rpartition("/")[2] for name in frames.names}
-    return frames, numbers, args.fps or _video_fps(path)
+    return frames, numbers, args.fps or _video_fps(path), [path]
 
 
 def _folder(path, start, stop):
-    """The pictures of one folder; a broken one is found before anything is computed."""
+    """(frames from `start` to `stop`, all pictures there are); a broken frame is found at once."""
     sequences = picture_sequences(path)
     if not sequences:
         raise CommandError(f"{path}: no picture in this folder; expected the frames of a video")
@@ -164,9 +164,9 @@ def _folder(path, start, stop):
         raise CommandError(
             f"{path}: has {len(files)} frames; asked for frames {start} to {stop or 'the end'}"
         )
-    files = files[start:stop]
-    names = [str(number) for number in range(start, start + len(files))]
-    return PictureSequence(files, names, damaged="error")
+    shown = files[start:stop]
+    names = [str(number) for number in range(start, start + len(shown))]
+    return PictureSequence(shown, names, damaged="error"), files
 
 
 def _refuse_picture(path):
