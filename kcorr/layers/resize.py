@@ -34,8 +34,28 @@ class _Target:
         return ops.maximum(ops.cast(ops.round(scaled), "int32"), 1)
 
 
+class _Resizing(GeometryLayer):
+    """The configuration of both layers."""
+
+    def __init__(self, size=None, scale=None, method="bilinear", align_corners=False, **kwargs):
+        super().__init__(**kwargs)
+        self._target = _Target(size, scale, method)
+        self.method = method
+        self.align_corners = align_corners
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "size": self._target.size,
+            "scale": self._target.scale,
+            "method": self.method,
+            "align_corners": self.align_corners,
+        }
+
+
 @keras.saving.register_keras_serializable(package="kcorr")
-class Resize(GeometryLayer):
+class Resize(_Resizing):
     """Resizes images or features, on any input size: `kcorr.ops.resize` with its configuration.
 
     Args:
@@ -54,12 +74,6 @@ class Resize(GeometryLayer):
         ValueError: both or none of `size` and `scale`, or an unknown `method`.
     """
 
-    def __init__(self, size=None, scale=None, method="bilinear", align_corners=False, **kwargs):
-        super().__init__(**kwargs)
-        self._target = _Target(size, scale, method)
-        self.method = method
-        self.align_corners = align_corners
-
     def call(self, inputs):
         """Resizes an image [b, h, w, c]."""
         size = self._target.of(ops.shape(inputs))
@@ -70,19 +84,9 @@ class Resize(GeometryLayer):
         """[b, height, width, c]."""
         return (input_shape[0], *self._target.of(input_shape), input_shape[3])
 
-    def get_config(self):
-        """The constructor's arguments."""
-        return {
-            **super().get_config(),
-            "size": self._target.size,
-            "scale": self._target.scale,
-            "method": self.method,
-            "align_corners": self.align_corners,
-        }
-
 
 @keras.saving.register_keras_serializable(package="kcorr")
-class ResizeFlow(CoordinateLayer):
+class ResizeFlow(_Resizing, CoordinateLayer):
     """Resizes a flow and rescales its vectors: `kcorr.ops.resize_flow` with its configuration.
 
     Args:
@@ -101,12 +105,6 @@ class ResizeFlow(CoordinateLayer):
         ValueError: as `Resize`.
     """
 
-    def __init__(self, size=None, scale=None, method="bilinear", align_corners=False, **kwargs):
-        super().__init__(**kwargs)
-        self._target = _Target(size, scale, method)
-        self.method = method
-        self.align_corners = align_corners
-
     def call(self, inputs):
         """Resizes a flow [b, h, w, 2]."""
         flow = ops.cast(inputs, self.coordinate_dtype)
@@ -116,13 +114,3 @@ class ResizeFlow(CoordinateLayer):
     def compute_output_shape(self, input_shape):
         """[b, height, width, 2]."""
         return (input_shape[0], *self._target.of(input_shape), 2)
-
-    def get_config(self):
-        """The constructor's arguments."""
-        return {
-            **super().get_config(),
-            "size": self._target.size,
-            "scale": self._target.scale,
-            "method": self.method,
-            "align_corners": self.align_corners,
-        }

@@ -333,15 +333,6 @@ def test_cats(cats):
 # === all ===
 
 
-@pytest.mark.parametrize("make", [CelebA, AFLW, AFLWRecropped, Faces300W, CatHeads])
-def test_a_missing_tree_shows_the_expected_one_and_its_source(tmp_path, make):
-    with pytest.raises(FileNotFoundError) as caught:
-        make(tmp_path / "nowhere")
-    message = str(caught.value)
-    assert "nowhere: missing " in message and "\nexpected:\n" in message
-    assert "\nfrom: http" in message
-
-
 @pytest.mark.parametrize("make", [CelebA, AFLW, AFLWRecropped, Faces300W])
 def test_unknown_splits_and_scalings(tmp_path, make):
     with pytest.raises(ValueError, match="split is 'val'"):

@@ -175,15 +175,6 @@ def test_middlebury(middlebury):
         Middlebury(middlebury, "training")
 
 
-@pytest.mark.parametrize("make", [FlyingThings3D, HD1K, Middlebury])
-def test_a_missing_tree_shows_the_expected_one_and_its_source(tmp_path, make):
-    with pytest.raises(FileNotFoundError) as caught:
-        make(tmp_path / "nowhere")
-    message = str(caught.value)
-    assert "nowhere: missing " in message and "\nexpected:\n" in message
-    assert "\nfrom: http" in message
-
-
 # === KITTI: object maps, frames around the pair ===
 
 

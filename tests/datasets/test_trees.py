@@ -179,12 +179,3 @@ def test_kitti_multi_view_pairs(tmp_path):
     assert source.names[15] == "image_3/000000_00"
     with pytest.raises(ValueError, match="2012 or 2015"):
         KITTIMultiView(tmp_path, year=2013)
-
-
-@pytest.mark.parametrize("make", [FlyingChairs, Sintel, KITTI2012, KITTI2015, KITTIMultiView])
-def test_a_missing_tree_shows_the_expected_one_and_its_source(tmp_path, make):
-    with pytest.raises(FileNotFoundError) as caught:
-        make(tmp_path / "nowhere")
-    message = str(caught.value)
-    assert "nowhere: missing " in message and "\nexpected:\n" in message
-    assert "\nfrom: http" in message
