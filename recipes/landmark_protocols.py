@@ -43,6 +43,28 @@ def measure_landmarks(network, shown):
         found[f"equivariance px, {kind} warps"] = equivariance(network, shown.test, kind)
     if shown.annotated is not None:
         found |= regression(network, shown)
+    images, points = stacked(shown.test, "image1", "points1")
+    if points is None and len(images) > 1:
+        found |= consistency(output_of(network, images, "points"))
+    return found
+
+
+def consistency(landmarks):
+    """Whether a landmark is at about the same place of each object, which fill pictures alike.
+
+    Args:
+        landmarks: [n, k, 2] pixels, of n pictures.
+
+    Returns:
+        The mean distance of landmarks from their mean places, and that of a mean place from the
+        nearest other one: a landmark that means the same on all objects stays nearer to its own
+        place than to others'.
+    """
+    places = landmarks.mean(axis=0)
+    found = {"scatter px": float(np.linalg.norm(landmarks - places, axis=-1).mean())}
+    if len(places) > 1:
+        apart = np.linalg.norm(places[:, None] - places, axis=-1)
+        found["apart px"] = float((apart + np.diag(np.full(len(places), np.inf))).min(1).mean())
     return found
 
 

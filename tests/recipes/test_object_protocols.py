@@ -127,6 +127,14 @@ def test_points_that_nobody_marked_are_left_out_of_landmarks(flags):
     assert not landmark_protocols.regression(network, shown_faces(hidden=range(10)))
 
 
+def test_landmarks_that_stay_at_their_places():
+    places = np.array([[0.0, 0], [8, 0], [8, 6]])
+    moves = np.array([[3.0, 4], [-3, -4]])
+    found = landmark_protocols.consistency(places + moves[:, None])
+    assert found == pytest.approx({"scatter px": 5, "apart px": (8 + 6 + 6) / 3})
+    assert landmark_protocols.consistency(places[None, :1] + moves[:, None]) == {"scatter px": 5}
+
+
 def test_few_shots_are_the_mean_of_three_draws_with_their_deviation():
     drawn = []
 
