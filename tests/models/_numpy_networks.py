@@ -109,6 +109,10 @@ def correlate(first, second, radius, dilation=1):
     )
 
 
+def unit(x):
+    return x / np.sqrt(np.maximum((x * x).sum(-1, keepdims=True), 1e-12))
+
+
 def pwc_net(network, image1, image2):
     """[h, w, 3] twice -> flows of the levels, refined, full resolution."""
     config, weights = network.config, Weights(network)
@@ -121,18 +125,23 @@ def pwc_net(network, image1, image2):
             x = weights.convolve(x, f"feature_extractor/conv{level}_2", slope=0.1)
             maps.append(x)
         pyramids.append(maps)
+
+    def volume_of(one, other):
+        if config["normalise"] == "cosine":
+            one, other = unit(one) * one.shape[-1], unit(other)
+        return leaky(correlate(one, other, config["radius"]))
+
     flows, flow, hidden = [], None, None
     for level in range(levels, 1, -1):
         first, second = (maps[level - 1] for maps in pyramids)
         pixels = config["flow_scale"] / 2**level
         if flow is None:
-            hidden = leaky(correlate(first, second, config["radius"]))
+            hidden = volume_of(first, second)
         else:
             flow = weights.enlarge(flow, f"up_flow_{level + 1}")
             more = weights.enlarge(hidden, f"up_features_{level + 1}")
             warped, inside = warp(second, flow * pixels)
-            volume = leaky(correlate(first, warped * inside, config["radius"]))
-            hidden = join(volume, first, flow, more)
+            hidden = join(volume_of(first, warped * inside), first, flow, more)
         scope = f"estimator_level_{level}"
         for number in range(1, len(config["estimator_widths"]) + 1):
             found = weights.convolve(hidden, f"{scope}/conv{number}", slope=0.1)
