@@ -269,7 +269,7 @@ def pictures_of_labels(network, shown, symmetric=False, count=8):
     height, width = 2 * labels.shape[1], 2 * labels.shape[2]
     masks = np.ones(images.shape[:3], bool) if masks is None else masks[..., 0] > 0
     masks = masks[:, :height:2, :width:2]
-    few = slice(0, count)
+    few = np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)
     colours = viz.labels_to_color(labels[few], viz.label_basis(labels[few]), masks[few])
     sheet = []
     for image, colour in zip(images[few], colours, strict=True):

@@ -65,6 +65,7 @@ ROWS = {
     },
     "landmarks": ("faces, 10 landmarks", "landmarks", {"data": "faces"}),
     "orl_landmarks": ("ORL, 10 landmarks", "landmarks", {"data": "orl"}),
+    "orl_3d": ("ORL, 3-D", FRAMES, {"data": "orl"}),
     "orl": ("ORL, 16-D", FRAMES, {"data": "orl", "dim": 16}),
     "orl_exchange": (
         "ORL, 16-D, exchange", FRAMES, {"data": "orl", "dim": 16, "exchange": 1, "after": "orl"},
