@@ -34,8 +34,8 @@ class PWCNet(TwoFrameNetwork):
     and enlarged to the images' size. Any size works; sizes from 64x64 are what it is made for.
 
     The released network takes the mean over channels and `flow_scale` 20 (from memory of it, not
-    read). So it answers zero flow for thousands of steps of `recipes.flow_scenes`, while with the
-    defaults here it is better than zero flow within a hundred.
+    read). So pwcnet_small still answered zero flow after 1,500 steps of `recipes.flow_scenes` from
+    nothing; with the defaults here it does better than that within 100 on motions up to 8 pixels.
 
     Args:
         feature_widths: channels of the pyramid's levels 1, 2, ...
