@@ -24,17 +24,16 @@ OBJECTS = ("landmarks", "object_frame")
 
 
 # What a smoke run is also asked for: another one of its own would take as long again. Each network
-# learns in some recipe; where nothing is said it is the smoke run's own.
+# learns in some recipe, FlowNetS as FlowNetC; where nothing is said it is the smoke run's own.
 MORE = {
     "flow_finetune": ("--standardise", "--zoom=1.25"),
     "flow_scenes": ("--network=recurrent_small", "--gamma=0.8"),
-    "flow_unsupervised": ("--network=flownet_s_small",),
+    "flow_unsupervised": ("--network=pwcnet_small",),
     "flow_ddflow": ("--network=flownet_c_small",),
-    "quickstart": ("--network=pwcnet_small",),
 }
 WEIGHTS = {
     "flow_selflow": 1_461_740, "flow_finetune": 1_207_724, "flow_scenes": 1_059_952,
-    "flow_unsupervised": 5_462_674, "flow_ddflow": 5_537_594, "quickstart": 2_076_782,
+    "flow_unsupervised": 2_076_782, "flow_ddflow": 5_537_594,
 }  # fmt: skip
 
 
