@@ -33,7 +33,7 @@ MORE = {
 }
 WEIGHTS = {
     "flow_selflow": 1_461_740, "flow_finetune": 1_207_724, "flow_scenes": 1_059_952,
-    "flow_unsupervised": 2_076_782, "flow_ddflow": 5_537_594,
+    "flow_unsupervised": 2_076_782, "flow_ddflow": 5_537_594, "quickstart": 1_207_724,
 }  # fmt: skip
 
 
