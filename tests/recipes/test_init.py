@@ -1,11 +1,13 @@
 """What a training recipe may start from."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from _command import recipe
 
-from kcorr.models import build
+from kcorr.models import build, load
 from recipes import common, networks
 
 
@@ -52,3 +54,17 @@ def test_a_zoomed_network_stays_one(saved, load_init):
 def test_weights_of_another_network_are_one_line(saved, load_init):
     with pytest.raises(common.UserError, match=r"plain\.keras: its weights do not fit --network="):
         load_init(build("flownet_s_small"), str(saved / "plain.keras"))
+
+
+@pytest.mark.slow
+def test_flownet_s_learns_from_nothing(tmp_path):
+    """The other networks learn in the smoke runs of the recipes."""
+    done = recipe("flow_scenes", "--smoke", "--network=flownet_s_small", f"--workdir={tmp_path}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in log] == [2, 4]
+    for line in log:
+        assert np.isfinite(line["loss"]) and line["skipped_steps"] == 0 < line["gradient_norm"]
+    network = load(tmp_path / "network.keras")
+    assert network.count_params() == 5_462_674
+    assert all(np.isfinite(weight).all() for weight in network.get_weights())

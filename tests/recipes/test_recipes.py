@@ -24,7 +24,7 @@ OBJECTS = ("landmarks", "object_frame")
 
 
 # What a smoke run is also asked for: another one of its own would take as long again. Each network
-# learns in some recipe, FlowNetS as FlowNetC; where nothing is said it is the smoke run's own.
+# learns in some recipe (FlowNetS in test_init); where nothing is said it is the smoke run's own.
 MORE = {
     "flow_finetune": ("--standardise", "--zoom=1.25"),
     "flow_scenes": ("--network=recurrent_small", "--gamma=0.8"),
