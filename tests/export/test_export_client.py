@@ -114,7 +114,7 @@ def asked_directly(served, signature, first, second):
     return {name: value.numpy() for name, value in answer.items()}
 
 
-def same(found, expected):
+def assert_same(found, expected):
     assert set(found) == set(expected)
     for name, value in expected.items():
         assert found[name].dtype == np.float32
@@ -128,15 +128,15 @@ def test_rest_gives_what_the_model_gives(rest, served, image_pair, signature):
         pair = [np.float32(image / 255) for image in pair]
     expected = asked_directly(served, signature, *pair)
     assert np.abs(expected["flow"]).max() > 0.01
-    same(predict_rest(f"{rest}/planted", *pair, signature=signature), expected)
+    assert_same(predict_rest(f"{rest}/planted", *pair, signature=signature), expected)
 
 
 def test_rest_takes_single_images_floats_and_versions(rest, served, image_pair):
     first, second = (image[0] for image in image_pair(1, 18, 22))
     expected = asked_directly(served, "serving_default", first[None], second[None])
     single = {name: value[0] for name, value in expected.items()}
-    same(predict_rest(f"{rest}/planted/versions/1", first, second), single)
-    same(predict_rest(f"{rest}/planted:predict", first, second), single)
+    assert_same(predict_rest(f"{rest}/planted/versions/1", first, second), single)
+    assert_same(predict_rest(f"{rest}/planted:predict", first, second), single)
     floats = [image / 255 for image in (first, second)]  # float64
     found = predict_rest(f"{rest}/planted/", *floats)
     np.testing.assert_allclose(found["flow"], single["flow"], atol=1e-5)
@@ -149,7 +149,7 @@ def test_grpc_gives_what_the_model_gives(grpc_target, serving_api, served, image
         pair = [np.float32(image / 255) for image in pair]
     expected = asked_directly(served, signature, *pair)
     found = predict_grpc(grpc_target, *pair, model="planted", version=1, signature=signature)
-    same(found, expected)
+    assert_same(found, expected)
     if signature == "serving_default":
         single = predict_grpc(grpc_target, pair[0][1], pair[1][1], model="planted")
         assert single["flow"].shape == (20, 24, 2)
@@ -159,14 +159,14 @@ def test_any_signature_can_be_asked(rest, grpc_target, serving_api, served, imag
     first, second = image_pair(1, 16, 16)
     answer = served.signatures["features"](image=tf.constant(first))
     expected = {name: value.numpy() for name, value in answer.items()}
-    same(ask_rest(f"{rest}/planted", {"image": first}, "features"), expected)
-    same(ask_grpc(grpc_target, {"image": first}, "planted", signature="features"), expected)
+    assert_same(ask_rest(f"{rest}/planted", {"image": first}, "features"), expected)
+    assert_same(ask_grpc(grpc_target, {"image": first}, "planted", signature="features"), expected)
     # TF Serving leaves the only output's name out, and numbers that are not uint8 are float32.
     pair = {"image1": (first / 255).tolist(), "image2": second / 255}
     answer = asked_directly(served, "serving_float", *map(np.float32, pair.values()))
     found = ask_rest(f"{rest}/planted", pair, "serving_float", only="some_flow")
-    same(found, {"some_flow": answer["flow"]})
-    same(ask_grpc(grpc_target, pair, "planted", 1, "serving_float"), answer)
+    assert_same(found, {"some_flow": answer["flow"]})
+    assert_same(ask_grpc(grpc_target, pair, "planted", 1, "serving_float"), answer)
 
 
 @pytest.mark.parametrize(
