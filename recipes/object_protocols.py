@@ -264,7 +264,9 @@ def pictures_of_labels(network, shown, symmetric=False, count=8):
     from kcorr import viz
     from kcorr.metrics import match_points
 
-    images, points, masks = stacked(shown.test, "image1", "points1", "objects")
+    images, points, masks, identity = stacked(
+        shown.test, "image1", "points1", "objects", "identity"
+    )
     labels = output_of(network, images, "labels")
     height, width = 2 * labels.shape[1], 2 * labels.shape[2]
     masks = np.ones(images.shape[:3], bool) if masks is None else masks[..., 0] > 0
@@ -284,7 +286,10 @@ def pictures_of_labels(network, shown, symmetric=False, count=8):
         axes = [("", viz.draw_axis(*one, scale=3)) for one in drawn]
         found["axis"] = viz.side_by_side(axes, columns=4)
     if labels.shape[-1] == 3:
-        found["unrolled"] = viz.unroll_sphere(images[:, :height, :width], labels, mask=masks)
+        has_axes = symmetric or objects.data_name() == "n_fold"
+        frame = np.eye(3) if has_axes else viz.upright_frame(labels, masks)
+        people = None if identity is None else identity[:, 0]
+        found["unrolled"] = unrolled(images[:, :height, :width], labels @ frame, masks, people)
     if len(images) < 2:
         return found
     if points is None:
@@ -294,6 +299,20 @@ def pictures_of_labels(network, shown, symmetric=False, count=8):
     there = match_points(labels[:1], points[:1], labels[other : other + 1])
     found["matches"] = viz.draw_matches(images[0], images[other], points[0], there[0], scale=4)
     return found
+
+
+def unrolled(images, labels, masks, people, count=8):
+    """The map of all pictures and, where people are told apart, of some of them beside it."""
+    from kcorr import viz
+
+    shown = {"all": np.ones(len(images), bool)}
+    if people is not None:
+        shown |= {f"person {int(one)}": people == one for one in np.unique(people)[:count]}
+    maps = [
+        (name, viz.unroll_sphere(images[of], labels[of], mask=masks[of], smooth=1.5))
+        for name, of in shown.items()
+    ]
+    return viz.side_by_side(maps, columns=3)
 
 
 def pictures_of_landmarks(network, shown, count=6):

@@ -13,7 +13,13 @@ from kcorr.viz.flow_color import color_wheel_legend, flow_to_color, flow_to_colo
 from kcorr.viz.heat import disparity_to_color, heat
 from kcorr.viz.label_color import label_basis, labels_to_color
 from kcorr.viz.many_matches import color_matches, match_sheet
-from kcorr.viz.object_frames import draw_axis, draw_symmetry, symmetry_line, unroll_sphere
+from kcorr.viz.object_frames import (
+    draw_axis,
+    draw_symmetry,
+    symmetry_line,
+    unroll_sphere,
+    upright_frame,
+)
 from kcorr.viz.overlays import difference, occlusion_overlay, overlay
 from kcorr.viz.points import draw_matches, draw_points, point_colors
 from kcorr.viz.report import report_html, write_report
@@ -54,6 +60,7 @@ __all__ = [
     "symmetry_line",
     "take_evaluation",
     "unroll_sphere",
+    "upright_frame",
     "video_writer",
     "warped_flicker",
     "write_report",

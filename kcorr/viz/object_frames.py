@@ -3,7 +3,13 @@
 import numpy as np
 
 from kcorr.viz._arrays import as_uint8, positive
-from kcorr.viz._labels import as_label_map, as_label_mask, cell_side, directions_of
+from kcorr.viz._labels import (
+    as_label_map,
+    as_label_mask,
+    as_labels,
+    cell_side,
+    directions_of,
+)
 from kcorr.viz._strokes import draw_lines, enlarged, line_thickness, placed
 
 _EMPTY = 128
@@ -12,7 +18,7 @@ _CROSS = (255, 255, 255)
 _POLES = {1: (255, 120, 20), -1: (40, 160, 255)}  # by the sign of z
 
 
-def unroll_sphere(images, labels, size=(96, 192), mask=None):
+def unroll_sphere(images, labels, size=(96, 192), mask=None, smooth=0.0):
     """Unrolls an object frame: the mean colour of all pixels whose label points the same way.
 
     The map is equirectangular. Columns are the longitude atan2(x, y), from -π at the left to π at
@@ -27,9 +33,11 @@ def unroll_sphere(images, labels, size=(96, 192), mask=None):
             columns that do not fill a cell are left out.
         size: (height, width) of the map.
         mask: [n, h, w], [n, h, w, 1] or a list, 1 = counts; or that of one picture.
+        smooth: each pixel's colour also counts in the cells around its own, weighted by a Gaussian
+            of this standard deviation in cells, up to three of it away.
 
     Returns:
-        uint8 [height, width, 3]; grey (128) where no label points.
+        uint8 [height, width, 3]; grey (128) where no label points, nor near.
 
     Raises:
         ValueError: no pictures, a wrong shape, or sizes that do not fit together.
@@ -59,9 +67,12 @@ def unroll_sphere(images, labels, size=(96, 192), mask=None):
         for channel in range(3):
             weights = colors[known][:, channel]
             total[:, channel] += np.bincount(place, weights, minlength=len(count))
-    filled = (count > 0)[:, None]
-    color = np.where(filled, total / np.maximum(count, 1)[:, None], _EMPTY)
-    return np.rint(color).astype(np.uint8).reshape(height, width, 3)
+    total, count = total.reshape(height, width, 3), count.reshape(height, width, 1)
+    if smooth:
+        smooth = positive(smooth, "smooth")
+        total, count = _spread(total, smooth), _spread(count, smooth)
+    color = np.where(count > 0, total / np.where(count > 0, count, 1), _EMPTY)
+    return np.rint(color).astype(np.uint8)
 
 
 def _as_size(size):
@@ -86,6 +97,51 @@ def _place(units, height, width):
     column = np.floor((np.arctan2(x, y) / (2 * np.pi) + 0.5) * width).astype(np.intp) % width
     row = np.floor((0.5 - np.arctan2(z, np.hypot(x, y)) / np.pi) * height).astype(np.intp)
     return np.minimum(row, height - 1) * width + column
+
+
+def _spread(values, deviation):
+    """Gaussian mean of cells [height, width, c] of a map whose left and right sides meet."""
+    reach = int(np.ceil(3 * deviation))
+    steps = np.arange(-reach, reach + 1)
+    weights = np.exp(-0.5 * (steps / deviation) ** 2)
+    height = len(values)
+    steps = list(zip(steps, weights, strict=True))
+    padded = np.pad(values, ((reach, reach), (0, 0), (0, 0)))  # nothing lies beyond the poles
+    rows = sum(weight * padded[reach + step : reach + step + height] for step, weight in steps)
+    return sum(weight * np.roll(rows, step, axis=1) for step, weight in steps)
+
+
+def upright_frame(labels, mask=None):
+    """The orthogonal matrix R that sets an object frame upright: `labels @ R` looks at +y.
+
+    A frame is learned up to an orthogonal matrix. R is the one (Procrustes) by which labels come
+    nearest to a globe that fills the pictures: +y in their middle, +x to the right and +z up, so
+    that the map of `unroll_sphere` shows the object as its pictures do. It may mirror. Frames of a
+    symmetry have axes of their own, which R does not keep.
+
+    Args:
+        labels: [n, h, w, 3] of n pictures, or [h, w, 3].
+        mask: [n, h, w], [n, h, w, 1], or that of one picture; 1 = counts.
+
+    Returns:
+        float64 [3, 3].
+
+    Raises:
+        ValueError: a wrong shape.
+    """
+    labels = as_labels(labels, 3)
+    if labels.shape[-1] != 3:
+        raise ValueError(f"labels have shape {labels.shape}, expected [..., h, w, 3]")
+    units, known = directions_of(labels)
+    known &= as_label_mask(mask, labels)
+    height, width = labels.shape[-3:-1]
+    longitude = np.pi * ((np.arange(width) + 0.5) / width - 0.5)
+    latitude = np.pi * (0.5 - (np.arange(height) + 0.5) / height)[:, None]
+    x, y = np.sin(longitude) * np.cos(latitude), np.cos(longitude) * np.cos(latitude)
+    globe = np.stack([x, y, np.broadcast_to(np.sin(latitude), x.shape)], -1)
+    units = (units * known[..., None]).reshape(-1, height * width, 3).sum(0)
+    u, _, v = np.linalg.svd(units.T @ globe.reshape(-1, 3))
+    return u @ v
 
 
 def symmetry_line(labels, mask=None):

@@ -1,4 +1,4 @@
-"""Colours of labels, unrolled object frames, and symmetry drawn back into the picture."""
+"""Colours of labels, and symmetry drawn back into the picture."""
 
 import numpy as np
 import pytest
@@ -137,71 +137,6 @@ def test_a_basis_is_there_for_any_labels_and_changes_no_fixed_colour():
         assert mean.shape == (7,) and directions.shape == (7, 3) and not directions.any()
         assert not viz.labels_to_color(nothing, (mean, directions)).any()
     assert viz.label_basis(np.zeros((0, 5)))[1].shape == (5, 3)
-
-
-def towards(longitude, latitude):
-    """Unit vectors [..., 3] of the documented axes, from degrees."""
-    a, b = np.deg2rad(longitude), np.deg2rad(latitude)
-    return np.stack([np.sin(a) * np.cos(b), np.cos(a) * np.cos(b), np.sin(b)], -1)
-
-
-def test_unrolled_directions_lie_at_their_longitude_and_latitude():
-    picture = np.array([[[10, 20, 30], [40, 50, 60], [70, 80, 90], [100, 110, 120]]], np.uint8)
-    labels = np.array([[[0, 1, 0.01], [0, 0, 5], [1, 0, -0.01], [-1, 1e-9, -9]]])
-    unrolled = viz.unroll_sphere(picture, labels, size=(4, 8))
-    wanted = np.full((4, 8, 3), GREY)
-    wanted[1, 4] = (10, 20, 30)  # +y: the middle
-    wanted[0, 4] = (40, 50, 60)  # +z: the top row, at longitude 0
-    wanted[2, 6] = (70, 80, 90)  # +x: a quarter to the right
-    wanted[3, 2] = (100, 110, 120)  # mostly -z
-    np.testing.assert_array_equal(unrolled, wanted)
-
-
-def test_an_unrolled_sphere_shows_its_texture():
-    """Every cell gets the colour that a smooth texture has at its centre, from any pictures."""
-    lon, lat = np.meshgrid(np.arange(16) * 22.5 - 168.75, 78.75 - np.arange(8) * 22.5)
-    centres = towards(lon, lat)
-    truth = 100 + 90 * centres
-    labels = towards(RNG.uniform(-180, 180, (3, 60, 60)), RNG.uniform(-90, 90, (3, 60, 60)))
-    pictures = np.rint(100 + 90 * labels).astype(np.uint8)
-    lengths = RNG.uniform(0.1, 9, (3, 60, 60, 1))
-    unrolled = viz.unroll_sphere(pictures, labels * lengths, size=(8, 16))
-    assert np.abs(unrolled - truth).max() < 12
-    # The order of the pictures, and uint8 or float, do not matter.
-    other = viz.unroll_sphere(list(pictures[::-1] / 255.0), list((labels * lengths)[::-1]), (8, 16))
-    np.testing.assert_array_equal(other, unrolled)
-
-
-def test_symmetries_of_the_frame_are_symmetries_of_the_map():
-    labels = towards(RNG.uniform(-180, 180, (20, 30)), RNG.uniform(-90, 90, (20, 30)))
-    picture = RNG.integers(0, 255, (20, 30, 3), np.uint8)
-    unrolled = viz.unroll_sphere(picture, labels, size=(6, 12))
-    mirrored = viz.unroll_sphere(picture, labels * [-1, 1, 1], size=(6, 12))
-    np.testing.assert_array_equal(mirrored, unrolled[:, ::-1])
-    angle = 2 * np.pi / 3
-    turn = np.array(
-        [[np.cos(angle), np.sin(angle), 0], [-np.sin(angle), np.cos(angle), 0], [0, 0, 1]]
-    )
-    turned = viz.unroll_sphere(picture, labels @ turn.T, size=(6, 12))
-    np.testing.assert_array_equal(turned, np.roll(unrolled, 4, axis=1))
-
-
-def test_a_cell_holds_the_mean_of_all_pixels_that_point_there():
-    labels = np.zeros((2, 2, 2, 3))
-    labels[..., 1], labels[1, 1, 1] = 1, np.nan
-    pictures = np.zeros((2, 5, 4, 3), np.uint8)  # an odd last row, which has no cell
-    pictures[0, :4], pictures[1, :2], pictures[:, 4] = 10, 50, 255
-    pictures[1, 0, 0] = 90  # a quarter of a cell
-    mask = np.ones((2, 2, 2, 1))
-    mask[0, 0, 0] = 0
-    # Three cells of 10, one of 60, one of 50, one of 0; one is masked, one NaN.
-    middle = viz.unroll_sphere(pictures, labels, size=(1, 1), mask=mask)
-    assert middle.tolist() == [[[round(140 / 6)] * 3]]
-    pair = [pictures[0], pictures[1][:2]]  # of different sizes
-    halves = viz.unroll_sphere(pair, [labels[0], labels[1][:1]], (1, 1), [mask[0], mask[1][:1]])
-    assert halves.tolist() == [[[round(140 / 5)] * 3]]
-    nothing = viz.unroll_sphere(pictures, labels, size=(3, 4), mask=0 * mask)
-    assert (nothing == GREY).all()
 
 
 def test_the_line_of_a_linear_field_is_where_it_is_zero():
@@ -360,6 +295,8 @@ LABELS = np.ones((12, 18, 3))
         (lambda: viz.unroll_sphere(IMAGE, spread(9, 18, 3)), "9x18 .* picture's 24x36"),
         (lambda: viz.unroll_sphere(IMAGE, LABELS, size=(0, 4)), r"size is \(0, 4\)"),
         (lambda: viz.unroll_sphere(IMAGE, LABELS, size=7), "size is 7"),
+        (lambda: viz.unroll_sphere(IMAGE, LABELS, smooth=-1), "smooth is -1, expected a finite"),
+        (lambda: viz.upright_frame(LABELS[..., :2]), r"labels have shape \(12, 18, 2\)"),
         (lambda: viz.unroll_sphere([IMAGE], [LABELS], mask=[]), "0 masks and 1 labels"),
         (lambda: viz.unroll_sphere(IMAGE * 1.0, LABELS), "image 0 is float"),
         (lambda: viz.symmetry_line(LABELS[0]), r"labels have shape \(18, 3\)"),
