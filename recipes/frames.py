@@ -12,13 +12,18 @@ def define_flags():
     flags.DEFINE_list(
         "data_dir",
         None,
-        "videos, folders of frames or folders of videos, comma-separated; default: the real "
-        "videos of the demo wheels",
+        "videos, folders of frames or folders of videos, or the trees of KITTI's multi-view "
+        "extension, MPI-Sintel or FlyingChairs, comma-separated; default: the real videos of the "
+        "demo wheels",
     )
     common.check_paths("data_dir")
     flags.DEFINE_list("strides", ["1"], "distances of the two frames of a pair, mixed")
     flags.DEFINE_enum(
-        "frames", "2", ("2", "3", "4", "5"), "consecutive frames of an example, 5 for SelFlow"
+        "frames",
+        None,
+        ("2", "3", "4", "5"),
+        "consecutive frames of an example; default: 2, or 4 for a network of three frames: a pair "
+        "with the frame before and the one behind",
     )
     common.define_on_error_flag("picture or video")
     flags.DEFINE_enum("small", "resize", ("error", "resize"), "what a picture below --size does")
@@ -31,11 +36,16 @@ def define_flags():
     )
 
 
+def frame_count():
+    """--frames, or what --network sees."""
+    return int(FLAGS.frames or (4 if FLAGS.network.startswith("selflow") else 2))
+
+
 def open_pairs():
     """The source of frame pairs of --data_dir and --strides, or of windows of --frames."""
-    from kcorr.datasets import Concat, Scenes, demo_videos, open_source
+    from kcorr.datasets import Concat, Scenes, demo_videos, open_unlabelled
 
-    frames = int(FLAGS.frames)
+    frames = frame_count()
     if FLAGS.smoke and FLAGS.data_dir is None:
         size = common.training_size()
         if frames > 2:
@@ -48,7 +58,7 @@ def open_pairs():
         paths = [videos["cityCC0"], videos["bikes"], videos["carphone"]]
     try:
         return Concat(
-            open_source(paths, int(stride), frames=frames, on_error=FLAGS.on_error)
+            open_unlabelled(paths, int(stride), frames=frames, on_error=FLAGS.on_error)
             for stride in FLAGS.strides
         )
     except ValueError as error:
@@ -79,7 +89,7 @@ def image_keys():
     """Keys of the images of an example: image1 and image2, or image0 to image4."""
     from kcorr import schema
 
-    frames = int(FLAGS.frames)
+    frames = frame_count()
     return schema.IMAGES[1:3] if frames == 2 else schema.IMAGES[:frames]
 
 

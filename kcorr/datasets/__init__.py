@@ -46,6 +46,7 @@ from kcorr.datasets.submissions import (
     wrong_names,
 )
 from kcorr.datasets.things import FlyingThings3D
+from kcorr.datasets.unlabelled import open_unlabelled
 from kcorr.datasets.video import VideoFrames, video_pairs
 
 __all__ = [
@@ -100,6 +101,7 @@ __all__ = [
     "official_names",
     "open_source",
     "open_stereo",
+    "open_unlabelled",
     "orl_faces",
     "scene_windows",
     "selflow_split",

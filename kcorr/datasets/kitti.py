@@ -38,7 +38,7 @@ LAYOUT_MULTIVIEW = """
     {left}/000000_00.png ... 000000_20.png  000001_00.png ...
     {right}/000000_00.png ... 000000_20.png  000001_00.png ...
 """
-_CAMERAS = {"image_2": "image_3", "colored_0": "colored_1"}  # left: right
+CAMERAS = {"image_2": "image_3", "colored_0": "colored_1"}  # left: right
 ORIGIN = "https://www.cvlibs.net/datasets/kitti/eval_{}.php{}"
 
 
@@ -89,7 +89,7 @@ class _Labelled(Source):
 
     def _find_around(self, root, split):
         """For each name {key: path} of the frames beside the pair: image0 is frame 9, and so on."""
-        cameras = [left for left in _CAMERAS if (root / split / left).is_dir()]
+        cameras = [left for left in CAMERAS if (root / split / left).is_dir()]
         left = cameras[0] if cameras else self._left
         numbers = {key: 9 + int(key[-1]) for key in self._keys if key not in (IMAGE1, IMAGE2)}
         around = [
@@ -198,9 +198,9 @@ class KITTIMultiView(Source):
         _check_split(split)
         self._keys = image_keys(frames)
         self._root = Path(root, split)
-        left = next((one for one in _CAMERAS if (self._root / one).is_dir()), "image_2")
+        left = next((one for one in CAMERAS if (self._root / one).is_dir()), "image_2")
         scenes = sorted({file.name[:6] for file in self._root.glob(f"{left}/??????_??.png")})
-        found = kitti_multi_view(scenes, frames, excluded, (left, _CAMERAS[left]))
+        found = kitti_multi_view(scenes, frames, excluded, (left, CAMERAS[left]))
         self._windows = [
             [f"{camera}/{scene}_{time:02d}" for time in times] for camera, scene, times in found
         ]
@@ -218,7 +218,7 @@ class KITTIMultiView(Source):
 def _missing_multi_view(root, gone, year, split, left):
     kind = "scene" if year == 2015 else "stereo"
     layout = LAYOUT_MULTIVIEW.format(
-        root=f"data_{kind}_flow_multiview", split=split, left=left, right=_CAMERAS[left]
+        root=f"data_{kind}_flow_multiview", split=split, left=left, right=CAMERAS[left]
     )
     origin = ORIGIN.format(f"{kind}_flow", " (the multi-view extension)")
     return missing_tree(root, gone, layout, origin)
