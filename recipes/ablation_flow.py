@@ -9,7 +9,8 @@ Rows: `start` (what the others start from), `none` (census everywhere), `occlusi
 left out), `smoothness` (and edge-aware smoothness of weight --smoothness), `longer` (the same for
 as many steps more as a student takes: what distillation must beat), `data` (a student of
 `smoothness`, from which a crop and superpixels of noise hide what its teacher sees), `model` (a
-student of --ensemble such students, whose mean also teaches views of other colours and geometry).
+student of --ensemble such students, taught in the same way by their mean). Of the families of
+--challenges both see those that hide; the paper's students see all three.
 
 The start is stage A (brightness, --brightness_steps) of a fresh network or of --init; stage A
 compares hidden pixels, too, so that nothing is known about them afterwards. Each row learns in
@@ -55,6 +56,7 @@ SCENES = {"photometric": 0.2, "noise_share": 0.0}
 
 students.define_flags()
 students.define_noise_flags()
+students.define_challenges_flag(["occlusion"])
 flags.DEFINE_list("rows", list(ROWS), "rows of the table")
 flags.DEFINE_integer("ensemble", 2, "students that teach the last row", lower_bound=1)
 flags.DEFINE_integer("train_scenes", 2000, "generated pairs to learn from", lower_bound=2)
@@ -70,15 +72,11 @@ flags.register_validator(
     "--layers takes two numbers such as 3,8",
 )
 FLAGS.set_default("init", None)
+FLAGS.set_default("frames", "2")  # a network of three sees the first of a scene's two frames twice
 FLAGS.set_default("brightness_steps", 2000)
 FLAGS.set_default("smoothness", 2.0)
 common.check_choices("rows", ROWS)
 flags.register_validator("rows", bool, "--rows must name at least one row")
-flags.register_validator(
-    "network",
-    lambda name: not name.startswith("selflow"),
-    "--network sees three frames, not two",
-)
 # Flags of the recipes this one is made of; here each row says what they would.
 FIXED = ("data_dir", "strides", "frames", "photometric", "occlusion")
 flags.register_multi_flags_validator(
@@ -89,7 +87,7 @@ flags.register_multi_flags_validator(
 # Flags on which training does not depend: at all, before students, before smoothness.
 MEASURING = ("rows", "test_scenes")
 TEACHER = (
-    *MEASURING, "ensemble", *students.FLAG_NAMES, *students.NOISE_FLAGS,
+    *MEASURING, "ensemble", "challenges", *students.FLAG_NAMES, *students.NOISE_FLAGS,
 )  # fmt: skip
 PLAIN = (*TEACHER, "smoothness", "smoothness_order")
 
@@ -165,11 +163,8 @@ class Training:
 
     def learn(self, name, network, teachers, folder):
         """`network` learns in place what its row adds. Returns the last logs."""
-        from kcorr import pipelines
-
         if name == "model":
-            views = {"colour": pipelines.COLOUR, "geometry": pipelines.GEOMETRY}
-            return distil(network, teachers, self.source, folder, MEASURING, **views)
+            return distil(network, teachers, self.source, folder, MEASURING)
         if name == "data":
             return distil(network, teachers, self.source, folder, (*MEASURING, "ensemble"))
         if name == "start" and not FLAGS.brightness_steps:
@@ -186,7 +181,7 @@ class Training:
         return flow_unsupervised.train(network, self.source, folder, steps, ignore, **method)
 
 
-def distil(student, teachers, source, folder, ignore, **views):
+def distil(student, teachers, source, folder, ignore):
     """The student learns in place, of teachers alone, under a challenge. Returns the last logs.
 
     As DistillFlow's it believes them wherever their own check does. One that learns only hidden
@@ -197,7 +192,7 @@ def distil(student, teachers, source, folder, ignore, **views):
 
     weights = {"distillation": FLAGS.distillation}
     objective = ChallengedFlow(student, teachers, weights=weights, gamma=FLAGS.gamma)
-    data = students.challenged(source, folder, **views)
+    data = students.challenged(source, folder, **students.chosen_challenges())
     return students.train(objective, data, source, folder, ignore)
 
 

@@ -21,11 +21,9 @@ from absl import flags
 from recipes import common, flow_unsupervised, frames, networks, students
 
 FLAGS = flags.FLAGS
-FAMILIES = ("occlusion", "colour", "geometry")
 flags.DEFINE_enum("stage", "all", ("all", "teachers", "data", "model"), "what to train")
 flags.DEFINE_integer("ensemble", 2, "teachers", lower_bound=1)
 flags.DEFINE_list("members", [], "weights of trained networks, for --stage=data and --stage=model")
-flags.DEFINE_list("challenges", list(FAMILIES), "what makes the student's task harder")
 flags.DEFINE_float(
     "agreement",
     None,
@@ -34,11 +32,11 @@ flags.DEFINE_float(
 )
 students.define_flags()
 students.define_noise_flags()
+students.define_challenges_flag()
 # Flags that the teachers' training does not depend on, and those that data distillation does not.
 MODEL = ("stage", "ensemble", "members", "agreement")
 STUDENT = (*MODEL, "challenges", *students.FLAG_NAMES, *students.NOISE_FLAGS)
 FLAGS.set_default("smoothness", 2.0)
-common.check_choices("challenges", FAMILIES)
 flags.register_multi_flags_validator(
     ["stage", "members"],
     lambda given: bool(given["members"]) == (given["stage"] in ("data", "model")),
@@ -86,7 +84,6 @@ def train_teachers(source, workdir):
 
 def train_student(start, teachers, source, workdir, number=0, ignore=()):
     """A student that begins as `start` and learns from `teachers`; its folder is `workdir`."""
-    from kcorr import pipelines
     from kcorr.objectives import ChallengedFlow
 
     workdir.mkdir(exist_ok=True)
@@ -99,13 +96,7 @@ def train_student(start, teachers, source, workdir, number=0, ignore=()):
             weights={"distillation": FLAGS.distillation},
             gamma=FLAGS.gamma,
         )
-        data = students.challenged(
-            source,
-            workdir,
-            colour=pipelines.COLOUR if "colour" in FLAGS.challenges else None,
-            geometry=pipelines.GEOMETRY if "geometry" in FLAGS.challenges else None,
-            noise="occlusion" in FLAGS.challenges,
-        )
+        data = students.challenged(source, workdir, **students.chosen_challenges())
         logs = students.train(objective, data, source, workdir, ignore)
     networks.finish(student, workdir, logs)
     return student

@@ -10,6 +10,7 @@ from recipes import common, frames, networks
 FLAGS = flags.FLAGS
 FLAG_NAMES = ("student_steps", "crop", "distillation")
 NOISE_FLAGS = ("noise", "segments", "compactness", "patches", "keep_superpixels")
+FAMILIES = ("occlusion", "colour", "geometry")
 _FREE_FLAGS = ("student_steps", "keep_superpixels")  # a student's training may go on with others
 
 
@@ -75,6 +76,23 @@ def define_noise_flags():
         ),
         "--patches takes two whole numbers, the fewest and the most, for example 8,15",
     )
+
+
+def define_challenges_flag(default=FAMILIES):
+    """--challenges, for recipes whose students see what DistillFlow's see."""
+    flags.DEFINE_list("challenges", list(default), "what makes the student's task harder")
+    common.check_choices("challenges", FAMILIES)
+
+
+def chosen_challenges():
+    """The arguments of `challenged` that --challenges stands for."""
+    from kcorr import pipelines
+
+    return {
+        "colour": pipelines.COLOUR if "colour" in FLAGS.challenges else None,
+        "geometry": pipelines.GEOMETRY if "geometry" in FLAGS.challenges else None,
+        "noise": "occlusion" in FLAGS.challenges,
+    }
 
 
 def steps():

@@ -32,7 +32,8 @@ def write(teacher, source, folder):
             record = read(index)
             if record is None:
                 continue
-            result = predict(record["image1"], record["image2"])
+            outer = {key: record[key] for key in ("image0", "image3") if key in record}
+            result = predict(record["image1"], record["image2"], **outer)
             write_teacher_flow(forward, result["flow"], result["occlusion"], clip=True)
             write_teacher_flow(
                 backward, result["flow_backward"], result["occlusion_backward"], clip=True

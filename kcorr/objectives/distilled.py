@@ -26,8 +26,9 @@ class DistilledFlow(UnsupervisedFlow):
         **kwargs: of `UnsupervisedFlow`; the weight of the new term is `weights["distillation"]`,
             default 1.
 
-    Batches: image1, image2 [b, h, w, 3] and `crop` [b, 2], (x, y) of the crops' top left corners
-    in pixels (`kcorr.pipelines.with_crop_offset`).
+    Batches: image1, image2 [b, h, w, 3], between which both flows are learned, for networks of
+    three frames also image0 and image3, the frames before and behind; and `crop` [b, 2], (x, y) of
+    the crops' top left corners in pixels (`kcorr.pipelines.with_crop_offset`).
     Terms: `photometric`, `distillation` (mean of both directions), `smoothness`. With `gamma` the
     distillation, too, is of each iteration's flow. Watched: `hidden`, for the student.
 
@@ -73,13 +74,14 @@ class DistilledFlow(UnsupervisedFlow):
         if None not in size and (size[0] < self.crop[0] or size[1] < self.crop[1]):
             raise ValueError(f"frames of size {size} are smaller than the crop {self.crop}")
         flow, hidden = self.teach(batch)
-        keys = (schema.IMAGE1, schema.IMAGE2)
-        maps = [batch[key] for key in keys]
-        maps += [given[way] for given in (flow, hidden) for way in PAIR]
+        # With their neighbours, where a batch has them: a network of three frames looks at these.
+        keys = [key for key in schema.IMAGES[:4] if key in batch]
+        maps = [given[way] for given in (flow, hidden) for way in PAIR]
+        maps += [batch[key] for key in keys]
         cut = crop_at(ops.concatenate(maps, axis=-1), batch["crop"], self.crop)
-        patches = dict(zip(keys, ops.split(cut[..., :6], 2, axis=-1), strict=True))
-        flow = ops.concatenate([cut[..., 6:8], cut[..., 8:10]], axis=0)
-        return patches, flow, ops.concatenate([cut[..., 10:11], cut[..., 11:12]], axis=0)
+        patches = dict(zip(keys, ops.split(cut[..., 6:], len(keys), axis=-1), strict=True))
+        flow = ops.concatenate([cut[..., :2], cut[..., 2:4]], axis=0)
+        return patches, flow, ops.concatenate([cut[..., 4:5], cut[..., 5:6]], axis=0)
 
     def teach(self, batch):
         """The teacher's flow and occlusion of whole frames, {direction: [b, ...]} each."""

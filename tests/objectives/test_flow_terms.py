@@ -144,6 +144,19 @@ def teacher_results(flows):
     return results
 
 
+def test_a_student_of_three_frames_sees_the_neighbours_in_its_crop(batch):
+    random = np.random.default_rng(1)
+    outer = {f"image{i}": random.random((3, HEIGHT, WIDTH, 3), "float32") for i in (0, 3, 4)}
+    objective = DistilledFlow(student(), CROP, teacher=Planted(*teacher_flows()))
+    pair = {key: outer[key] for key in ("image0", "image3")}
+    patches, flow, occlusion = objective.cut({**batch, **pair})
+    assert list(patches) == ["image0", "image1", "image2", "image3"]
+    for key, seen in patches.items():
+        np.testing.assert_array_equal(seen, cut({**batch, **outer}[key]))
+    for one, two in zip((flow, occlusion), objective.cut(batch)[1:], strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
 @pytest.mark.parametrize("live", [True, False], ids=["live teacher", "results from files"])
 def test_distillation_counts_where_only_the_student_cannot_see(batch, live):
     network, flows = student(), teacher_flows()

@@ -316,7 +316,7 @@ WRONG = [
     ("flow_distillflow", ["--ensemble=1", "--agreement=1"], "--agreement compares two or more"),
     ("ablation_flow", ["--rows=edges"], "--rows takes start, none, occlusion, smoothness"),
     ("ablation_flow", ["--rows="], "--rows must name at least one row"),
-    ("ablation_flow", ["--network=selflow_small"], "--network sees three frames, not two"),
+    ("ablation_flow", ["--challenges=rain"], "--challenges"),
     ("ablation_flow", ["--size=10x64"], SIZE),
     ("ablation_flow", ["--crop=300x300"], CROP),
     ("ablation_flow", ["--ensemble=0"], "not a positive integer"),
