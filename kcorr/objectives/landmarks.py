@@ -29,7 +29,8 @@ class LandmarkObjective(TwoViewObjective):
 
     Terms: `alignment` in squared cells, `diversity` (from 0 to 2 (k - 1)), and `decay`. Observed:
     `equivariance`, the mean distance in pixels between a landmark of image2 and the warped one of
-    image1, over those that lie in both views.
+    image1, over those that lie in both views; `equivariance_zero`, that of landmarks that stay
+    where they are whatever the warp does.
 
     Raises:
         ValueError: an unknown `alignment`.
@@ -38,7 +39,7 @@ class LandmarkObjective(TwoViewObjective):
     not give, and the mask, which it does not have.
     """
 
-    observed_names = ("equivariance",)
+    observed_names = ("equivariance", "equivariance_zero")
 
     def __init__(
         self,
@@ -79,11 +80,15 @@ class LandmarkObjective(TwoViewObjective):
         return terms
 
     def observe(self, batch):
-        """{"equivariance": [b] pixels}."""
+        """{"equivariance": [b] pixels, "equivariance_zero": [b]}."""
         first, second = (output[schema.POINTS] for output in self.views(batch, False))
         moved, seen = sample_points(batch[schema.GRID], first)
         if schema.VALID in batch:
             counts, _ = sample_points(batch[schema.VALID], first)
             seen *= ops.cast(counts > 0.999, seen.dtype)
-        distance = ops.sqrt(ops.sum(ops.square(moved - second), axis=-1, keepdims=True))
-        return {"equivariance": masked_mean(distance, seen)}
+        return {
+            name: masked_mean(
+                ops.sqrt(ops.sum(ops.square(moved - place), axis=-1, keepdims=True)), seen
+            )
+            for name, place in zip(self.observed_names, (second, first), strict=True)
+        }
