@@ -22,10 +22,9 @@ FLAGS = flags.FLAGS
 # {row: (what it is, recipe, flags)}
 FRAMES = "object_frame"
 # By small turns a label can tell where it is in the picture, and need not know where on the ball.
-# Its few spots are of one colour: none of them tells by itself where on the ball it is.
+# Its spots are of two colours: none of them tells by itself where on the ball it is.
 SPHERE = {
-    "data": "sphere", "stride": 4, "sequences": 100, "steps": 3000, "palette": 1, "blobs": 16,
-    "side": 90,
+    "data": "sphere", "stride": 4, "sequences": 100, "steps": 3000, "palette": 2, "side": 90,
 }  # fmt: skip
 # Marks of its own mislead from one person to another, which is what vector exchange is to repair.
 PEOPLE = {"data": "faces", "marks": 14}
@@ -112,7 +111,7 @@ def main():
         folder = learn(row, workdir)
         measuring = {"model": folder / "network.keras", "workdir": folder / "measured"}
         measuring |= {"data": options["data"], "seed": FLAGS.seed}
-        measuring |= {key: options[key] for key in ("marks", "palette", "blobs") if key in options}
+        measuring |= {key: options[key] for key in ("marks", "palette") if key in options}
         if options.get("symmetry") == "bilateral":
             measuring["symmetric"] = True
         run("evaluate_landmarks", measuring)
