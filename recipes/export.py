@@ -20,7 +20,8 @@ from recipes import common
 FLAGS = flags.FLAGS
 # With `common.NETWORKS` what `kcorr.models.build` knows; a test holds them to it.
 OBJECT_NETWORKS = (
-    "hourglass", "hourglass_small", "landmarks", "object_frame", "object_frame_simple",
+    "hourglass", "hourglass_small", "landmarks", "landmarks_dilated", "object_frame",
+    "object_frame_simple",
 )  # fmt: skip
 MATCH_NETWORKS = ("deep_matching", "deep_matching_hog", "deep_matching_vgg")
 flags.DEFINE_string("model", None, "what to export: .keras, .weights.h5 or a shipped name")

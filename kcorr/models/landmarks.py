@@ -4,15 +4,22 @@ import keras
 from keras import ops
 
 from kcorr import schema
-from kcorr.models.trunk import SIMPLE, TrunkNetwork, batch_normalisation
+from kcorr.models.trunk import DILATIONS, SIMPLE, TrunkNetwork, batch_normalisation
 from kcorr.ops import soft_argmax, spatial_softmax
 
-VARIANTS = {"landmarks": {}}
+VARIANTS = {
+    "landmarks": {},
+    "landmarks_dilated": dict(zip(("kernels", "widths", "dilations"), DILATIONS, strict=True)),
+}
 
 
 @keras.saving.register_keras_serializable(package="kcorr")
 class LandmarkNet(TrunkNetwork):
     """Heat maps at half the size, a distribution over the picture each, and their mean points.
+
+    Variants: "landmarks", the paper's, whose cells see 26 x 26 pixels; "landmarks_dilated", on the
+    trunk of the next paper (DILATIONS), sees 54 x 54: one side of a face is told from the other
+    by what is around it, and from few pictures it learns in a tenth of the steps.
 
     Args:
         landmarks: how many; the paper has 10, 30 and 50 for faces, 8 for shoes.
@@ -25,7 +32,7 @@ class LandmarkNet(TrunkNetwork):
         margin: even number of pixels, up to 14, by which the picture is continued by its mirror
             image before the convolutions see it; maps are of the picture itself. 0 as published:
             zeros around a picture tell where its border is, and landmarks that learn to stay there
-            follow no warp. 14 is half of what a cell sees.
+            follow no warp. 14 is half of what a cell of "landmarks" sees.
         picture_size: shorter side in pixels of the pictures that it learned from; not used by the
             call; `kcorr.models.predict_landmarks` and the like scale pictures to it.
 

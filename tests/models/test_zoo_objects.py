@@ -42,7 +42,8 @@ def test_a_keras_file_gives_the_network_back(files, gives):
         ("landmarks", {"landmarks": 10}, {"gives": "landmarks"}),
         ("landmarks", {"landmarks": 1}, {}),  # labels have two dimensions
         ("object_frame_simple", {"dimensions": 5}, {"gives": "labels"}),
-        ("object_frame", {"dimensions": 16}, {}),
+        ("object_frame", {"dimensions": 16}, {"gives": "labels"}),
+        ("landmarks_dilated", {"landmarks": 6}, {"gives": "landmarks"}),
         ("hourglass_small", {"dimensions": 3}, {}),
     ],
 )
