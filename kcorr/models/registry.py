@@ -92,7 +92,7 @@ def build(name, **overrides):
 
     Args:
         name: one of `NETWORKS`: "ddflow" and the three-frame "selflow" (the authors' networks),
-            "ddflow_small" and "selflow_small" (about a quarter of the work), ...; or one of
+            "ddflow_small" and "selflow_small" (about three tenths of the work), ...; or one of
             `OBJECT_NETWORKS`: "landmarks", "object_frame", "hourglass", ...; or one of
             `MATCH_NETWORKS`: "deep_matching", "deep_matching_hog", ...
         **overrides: constructor arguments that replace the variant's, for example `dtype`.
