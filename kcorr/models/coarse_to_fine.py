@@ -9,7 +9,7 @@ from kcorr.ops import backward_warp, local_correlation, resize, resize_flow, uni
 DILATIONS = (1, 2, 4, 8, 16, 1, 1)
 ZOOMS = tuple(number / 16 for number in range(16, 65))  # exact, so that sizes are, too
 
-# About three tenths of the compute, for CPUs and demos. It learns residuals on the clean warp: without
+# Three tenths of the compute, for CPUs and demos. It learns residuals on the clean warp: without
 # released weights to match there is no reason to keep the authors' sampler.
 SMALL = {
     "feature_widths": (16, 24, 32, 48, 64, 96),
