@@ -13,7 +13,7 @@ Find points of picture A in picture B: where the labels of an object frame or an
 learned without annotations, are most similar. Into the folder DIR:
 
   matches.csv   x1,y1,x2,y2,similarity: the points in A, their matches in B, in pixels with (0, 0)
-                at the centre of the top left pixel, and the inner product of their labels
+                at the centre of the top left pixel, and the cosine of their labels
   matches.png   both pictures side by side, and lines between the points
 
 The pictures' sizes may differ. The object should be about as large in them as in those that the

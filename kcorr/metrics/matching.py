@@ -41,21 +41,25 @@ def labels_at(labels, points, stride=2, lattice="centre"):
     return labels[np.arange(len(labels))[:, None], rows, columns]
 
 
-def nearest_points(vectors, labels, stride=2, lattice="centre"):
+def nearest_points(vectors, labels, stride=2, lattice="centre", normalise="none"):
     """Where the labels are most similar to given vectors.
 
     Args:
         vectors: [b, n, c], or [n, c] for all pictures.
         labels: [b, h, w, c].
         stride, lattice: see `cell_of`.
+        normalise: "none" compares by inner products, as DVE's released code does, "cosine" by
+            directions alone.
 
     Returns:
-        [b, n, 2] pixels: the places of the cells with the largest inner products (the first of
-        equals; NaN counts as least).
+        [b, n, 2] pixels: the places of the most similar cells (the first of equals; NaN counts as
+        least).
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: shapes that do not fit, or an unknown `normalise`.
     """
+    if normalise not in ("cosine", "none"):
+        raise ValueError(f"normalise must be 'cosine' or 'none', got {normalise!r}")
     labels = np.asarray(labels, "float32")
     vectors = np.asarray(vectors, "float32")
     if labels.ndim != 4 or vectors.ndim not in (2, 3) or vectors.shape[-1] != labels.shape[-1]:
@@ -63,6 +67,8 @@ def nearest_points(vectors, labels, stride=2, lattice="centre"):
             "nearest_points expects vectors [b, n, c] or [n, c] and labels [b, h, w, c], got "
             f"{vectors.shape} and {labels.shape}"
         )
+    if normalise == "cosine":
+        vectors, labels = _directions(vectors), _directions(labels)
     batch, height, width, channels = labels.shape
     vectors = np.broadcast_to(vectors, (batch, *vectors.shape[-2:]))
     scores = vectors @ labels.reshape(batch, height * width, channels).swapaxes(1, 2)
@@ -71,7 +77,17 @@ def nearest_points(vectors, labels, stride=2, lattice="centre"):
     return cells * stride + _offset(stride, lattice)
 
 
-def match_points(first, points, second, stride=2, lattice="centre", transform=None):
+def _directions(vectors):
+    """Vectors at length 1; 0 stays 0."""
+    largest = np.abs(vectors).max(axis=-1, keepdims=True)
+    vectors = vectors / np.where(largest > 0, largest, 1)  # squares stay in the range of floats
+    length = np.sqrt(np.square(vectors).sum(axis=-1, keepdims=True))
+    return vectors / np.where(length > 0, length, 1)
+
+
+def match_points(
+    first, points, second, stride=2, lattice="centre", transform=None, normalise="none"
+):
     """Where points of one picture are in another one.
 
     Args:
@@ -81,6 +97,7 @@ def match_points(first, points, second, stride=2, lattice="centre", transform=No
         stride, lattice: see `cell_of`.
         transform: [c, c], a symmetry of the object frame that is applied to the points' labels;
             `numpy.diag([-1, 1, 1])` for the bilateral one.
+        normalise: see `nearest_points`.
 
     Returns:
         [b, n, 2] pixels of the second pictures.
@@ -93,7 +110,7 @@ def match_points(first, points, second, stride=2, lattice="centre", transform=No
     vectors = labels_at(first, points, stride, lattice)
     if transform is not None:
         vectors = vectors @ np.asarray(transform, vectors.dtype).T
-    return nearest_points(vectors, second, stride, lattice)
+    return nearest_points(vectors, second, stride, lattice, normalise)
 
 
 def matching_scores(

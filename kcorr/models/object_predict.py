@@ -70,7 +70,7 @@ def match_object_points(network, first, second, points, size=None):
     Returns:
         A dict of float32 arrays:
         points2: [n, 2], (x, y) in pixels of `second`.
-        similarity: [n, 1], the inner products of the labels.
+        similarity: [n, 1], the cosines of the labels.
 
     Raises:
         ValueError: see `predict_landmarks`; points that are not such.

@@ -7,11 +7,11 @@ from kcorr.ops._backend import gather_in_rows, matmul
 from kcorr.ops.grid import geometry_dtype
 
 
-def match_points(first, second, points, stride=2):
+def match_points(first, second, points, stride=2, normalise="cosine"):
     """Where points of one picture are in another one: where the labels are most similar.
 
     A point's label is that of the cell that it falls into; its match is the middle of the cell with
-    the largest inner product, so that matches have whole cells.
+    the most similar label, so that matches have whole cells.
 
     Args:
         first: [b, h, w, c], labels of the pictures that the points are in.
@@ -19,16 +19,18 @@ def match_points(first, second, points, stride=2):
         points: [b, n, 2] pixels of the first pictures. Those outside go to the nearest cell, NaN to
             any.
         stride: pixels a cell; the middle of cell i is at stride i + (stride - 1) / 2.
+        normalise: "cosine" compares directions: where a label points is the place on the object,
+            its length how sure it is. "none" takes inner products, as DVE's released code does:
+            a surer label nearby can then win over the right one, above all in few dimensions.
 
     Returns:
         points2: [b, n, 2] pixels of the second pictures (the first of equals; NaN counts as least).
-        similarity: [b, n, 1], the inner products. Labels that are longer than 1 are certain of
-            themselves: inner products have no upper end.
+        similarity: [b, n, 1], cosines or inner products.
 
     Memory: n k l numbers a pair.
 
     Raises:
-        ValueError: shapes that do not fit.
+        ValueError: shapes that do not fit, or an unknown `normalise`.
 
     Source: Thewlis et al., ICCV 2019. `kcorr.metrics.match_points` is the same in numpy, with the
     protocols' options.
@@ -41,6 +43,8 @@ def match_points(first, second, points, stride=2):
         second=(second, "b k l c"),
         points=(points, "b n 2"),
     )
+    if normalise not in ("cosine", "none"):
+        raise ValueError(f"normalise must be 'cosine' or 'none', got {normalise!r}")
     dtype = geometry_dtype(first)
     batch, height, width, channels = sizes(first)
     _, rows, columns, _ = sizes(second)
@@ -52,9 +56,11 @@ def match_points(first, second, points, stride=2):
     x, y = ops.clip(cells[..., 0], 0, width - 1), ops.clip(cells[..., 1], 0, height - 1)
     index = (ops.expand_dims(ops.arange(batch, dtype="int32"), 1) * height + y) * width + x
     table = ops.cast(ops.reshape(first, [batch * height * width, channels]), dtype)
+    others = ops.cast(ops.reshape(second, [batch, rows * columns, channels]), dtype)
+    if normalise == "cosine":
+        table, others = _directions(table), _directions(others)
     vectors = ops.take(table, ops.reshape(index, [-1]), axis=0)
     vectors = ops.reshape(vectors, [batch, count, channels])
-    others = ops.cast(ops.reshape(second, [batch, rows * columns, channels]), dtype)
     scores = matmul(vectors, others, transpose_second=True)
     scores = ops.where(ops.isnan(scores), ops.full_like(scores, -float("inf")), scores)
     best = ops.cast(ops.argmax(scores, axis=-1), "int32")
@@ -63,3 +69,12 @@ def match_points(first, second, points, stride=2):
     scores = ops.reshape(scores, [batch * count, rows * columns])
     similarity = gather_in_rows(scores, ops.reshape(best, [-1, 1]))
     return found * stride + middle, ops.reshape(similarity, [batch, count, 1])
+
+
+def _directions(vectors):
+    """Vectors at length 1; 0 stays 0."""
+    # By the largest first: squares of large and of tiny numbers leave the range of floats.
+    largest = ops.max(ops.abs(vectors), axis=-1, keepdims=True)
+    vectors = vectors / ops.where(largest > 0, largest, 1.0)
+    length = ops.sqrt(ops.sum(ops.square(vectors), axis=-1, keepdims=True))
+    return vectors / ops.where(length > 0, length, 1.0)

@@ -12,17 +12,39 @@ def labels(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
+@pytest.mark.parametrize("normalise", ["cosine", "none"])
 @pytest.mark.parametrize("stride", [1, 2, 4])
-def test_it_is_what_numpy_computes(stride):
+def test_it_is_what_numpy_computes(stride, normalise):
     first, second = labels(3, 7, 9, 5), labels(3, 6, 11, 5, seed=1)
     points = np.random.default_rng(2).uniform(-3, 9.3 * stride, (3, 40, 2))
-    found, similarity = map(ops.convert_to_numpy, match_points(first, second, points, stride))
-    expected = metrics.match_points(first, points, second, stride)
+    found, similarity = map(
+        ops.convert_to_numpy, match_points(first, second, points, stride, normalise)
+    )
+    expected = metrics.match_points(first, points, second, stride, normalise=normalise)
     np.testing.assert_array_equal(found, expected)
     assert found.dtype == similarity.dtype == np.float32 and len(np.unique(found)) > 10
     vectors = metrics.labels_at(first, points, stride)
     reached = metrics.labels_at(second, expected, stride)
-    np.testing.assert_allclose(similarity[..., 0], (vectors * reached).sum(-1), rtol=1e-4)
+    alike = (vectors * reached).sum(-1)
+    if normalise == "cosine":
+        alike /= np.linalg.norm(vectors, axis=-1) * np.linalg.norm(reached, axis=-1)
+    np.testing.assert_allclose(similarity[..., 0], alike, rtol=1e-4)
+
+
+def test_a_surer_label_does_not_win_over_the_right_one():
+    """Lengths say how sure a label is; huge, tiny and zero ones do no harm."""
+    first, second = np.zeros((2, 1, 1, 3, 2), "float32")
+    first[0, 0] = [[1, 0], [1e-30, 1e-30], [0, 0]]
+    second[0, 0] = [[3, 4], [0.1, 0.001], [0, 0]]
+    points = np.array([[[0.0, 0], [1, 0], [2, 0]]])
+    for normalise, wanted in (("cosine", [1, 0, 0]), ("none", [0, 0, 0])):
+        found, _ = match_points(first, second, points, 1, normalise)
+        np.testing.assert_array_equal(ops.convert_to_numpy(found)[0, :, 0], wanted)
+    huge, _ = match_points(1e30 * first, 1e30 * second, points, 1)
+    np.testing.assert_array_equal(ops.convert_to_numpy(huge)[0, :2, 0], [1, 0])
+    for match in (match_points, lambda *a, **k: metrics.match_points(a[0], a[2], a[1], **k)):
+        with pytest.raises(ValueError, match="normalise must be 'cosine' or 'none', got 'mean'"):
+            match(first, second, points, normalise="mean")
 
 
 def test_what_is_not_a_number_matches_last_and_breaks_nothing():
