@@ -45,6 +45,7 @@ flags.DEFINE_integer("batch_size", 4, "of the pipeline", lower_bound=1)
 flags.DEFINE_string("size", "192x256", "of the pipeline's crops, HEIGHTxWIDTH")
 flags.DEFINE_bool("smoke", False, "tiny sizes: only shows that everything works")
 frames.define_flags()
+FLAGS.set_default("frames", "2")  # without --network nothing else says so
 common.check_choices("sections", SECTIONS)
 common.check_size("size")
 
