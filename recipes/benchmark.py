@@ -13,8 +13,9 @@ Memory is measured in a process of its own for each form: how far its resident s
 form runs once, on top of what TensorFlow and the inputs take.
 
 The pipeline crops and mirrors frames of real videos as `recipes.flow_unsupervised` does, alone, and
-is compared with the batches a training step consumes: once from videos, which are decoded when they
-are opened and held in memory, once from JPEG files, which are decoded for each example.
+is compared with the batches a training step consumes: from videos, which are decoded when they are
+opened and held in memory; from JPEG files, and from a 720p video whose frames memory holds
+compressed, both of which are decoded for each example.
 
 On two cores: about six minutes. Writes benchmark.json (everything, after each section) and
 metrics.json ({case: {form: median milliseconds, or megabytes}}).
@@ -45,6 +46,7 @@ flags.DEFINE_integer("batch_size", 4, "of the pipeline", lower_bound=1)
 flags.DEFINE_string("size", "192x256", "of the pipeline's crops, HEIGHTxWIDTH")
 flags.DEFINE_bool("smoke", False, "tiny sizes: only shows that everything works")
 frames.define_flags()
+FLAGS.set_default("frames", "2")  # without --network nothing else says so
 common.check_choices("sections", SECTIONS)
 common.check_size("size")
 
@@ -172,6 +174,8 @@ def measure_pipeline():
     rows.append(pipeline_row("opening the videos, decoded once", "once", opening))
     with tempfile.TemporaryDirectory() as folder:
         sources = {"videos in memory": pairs, "JPEG files": jpeg_pairs(pairs, Path(folder))}
+        if not FLAGS.smoke:  # which does without the demo wheels
+            sources["a 720p video compressed in memory"] = compressed_pairs()
         for name, source in sources.items():
             batch = pipeline_milliseconds(source, size, 10 * FLAGS.repeats)
             for policy, step in needed.items():
@@ -190,6 +194,13 @@ def pipeline_row(case, form, milliseconds, times_faster=None):
         "times_faster": times_faster and round(times_faster, 2),
         "target": PIPELINE_TARGET if times_faster and not FLAGS.smoke else None,
     }
+
+
+def compressed_pairs():
+    """Pairs of a video with hardly more memory than its frames take when all are compressed."""
+    from kcorr.datasets import demo_videos, video_pairs
+
+    return video_pairs(demo_videos()["bigbuckbunny"], cache_bytes=48 * 10**6)
 
 
 def jpeg_pairs(pairs, folder, count=40):

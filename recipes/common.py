@@ -327,8 +327,10 @@ def fit(
     return plain_logs({name: values[-1] for name, values in history.history.items()})
 
 
-# A run may be prolonged, watched and checkpointed otherwise than it began.
-FREE_FLAGS = {"workdir", "export_dir", "steps", "epoch_steps", "progress", "tensorboard"}
+# A run may be prolonged, watched and checkpointed otherwise than it began, with another memory.
+FREE_FLAGS = {
+    "workdir", "export_dir", "steps", "epoch_steps", "progress", "tensorboard", "cache_gib",
+}  # fmt: skip
 
 
 def check_same_flags(path, done, ignore=()):

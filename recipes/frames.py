@@ -18,6 +18,13 @@ def define_flags():
     )
     common.check_paths("data_dir")
     flags.DEFINE_list("strides", ["1"], "distances of the two frames of a pair, mixed")
+    flags.DEFINE_float(
+        "cache_gib",
+        1.0,
+        "memory for the frames of videos; what does not fit is compressed, or decoded on demand if "
+        "even that does not fit",
+        lower_bound=0,
+    )
     flags.DEFINE_enum(
         "frames",
         None,
@@ -43,7 +50,7 @@ def frame_count():
 
 def open_pairs():
     """The source of frame pairs of --data_dir and --strides, or of windows of --frames."""
-    from kcorr.datasets import Concat, Scenes, demo_videos, open_unlabelled
+    from kcorr.datasets import Scenes, demo_videos, open_unlabelled
 
     frames = frame_count()
     if FLAGS.smoke and FLAGS.data_dir is None:
@@ -57,9 +64,12 @@ def open_pairs():
         # The animated film is left out: the default is to learn from what cameras saw.
         paths = [videos["cityCC0"], videos["bikes"], videos["carphone"]]
     try:
-        return Concat(
-            open_unlabelled(paths, int(stride), frames=frames, on_error=FLAGS.on_error)
-            for stride in FLAGS.strides
+        return open_unlabelled(
+            paths,
+            [int(stride) for stride in FLAGS.strides],
+            frames=frames,
+            cache_bytes=int(FLAGS.cache_gib * 2**30),
+            on_error=FLAGS.on_error,
         )
     except ValueError as error:
         # What an argument of the library would do; here it is a flag's business.

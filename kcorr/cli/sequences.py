@@ -140,7 +140,8 @@ def _open(path, args):
         return frames, dict(zip(frames.names, stems, strict=True)), args.fps or 25, pictures
     _refuse_picture(path)
     try:
-        frames = VideoFrames(path, start, stop, damaged=args.damaged or "error")
+        # Read in order, frames that memory does not hold are decoded again as fast, and exact.
+        frames = VideoFrames(path, start, stop, compress=False, damaged=args.damaged or "error")
     except ImportError as error:
         raise CommandError(f"{path}: {one_line(error)}") from error
     except ValueError as error:

@@ -83,6 +83,20 @@ def image1_of(window):
     return window[0] if len(window) == 2 else window[1]
 
 
+def checked_strides(stride):
+    """Returns one stride or a list of them as a tuple.
+
+    Raises:
+        ValueError: none, the same twice, or see `checked_stride`.
+    """
+    strides = tuple(stride) if isinstance(stride, (list, tuple)) else (stride,)
+    for one in strides:
+        checked_stride(one)
+    if not strides or len(set(strides)) < len(strides):
+        raise ValueError(f"stride is {stride!r}, expected one, or several that differ")
+    return strides
+
+
 def checked_stride(stride):
     """Returns stride, or raises ValueError when it is not a whole number of at least 1."""
     if not isinstance(stride, int) or stride < 1:

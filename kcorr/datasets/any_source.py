@@ -1,11 +1,11 @@
 """Opens whatever unlabelled frames a user has: what `--data_dir` of the recipes takes."""
 
-import functools
 import logging
 from pathlib import Path
 
 from kcorr.datasets import folders, video
-from kcorr.datasets._windows import checked_stride
+from kcorr.datasets._frame_memory import FrameMemory
+from kcorr.datasets._windows import checked_strides, windows
 from kcorr.datasets.cuts import THRESHOLD
 from kcorr.datasets.source import Concat, Windows
 from kcorr.io import FormatError
@@ -32,9 +32,11 @@ def open_source(
 
     Args:
         path: a path, or a list of paths.
-        stride: distance of the two frames of a pair.
+        stride: distance of the two frames of a pair; or several, `(1, 2, 4)`, for the pairs of the
+            first, then those of the second, and so on. Each video is decoded once for all.
         cut_threshold: see `kcorr.datasets.CutFinder`; None looks for no cuts.
-        cache_bytes: memory for decoded video frames, all videos together.
+        cache_bytes: memory for the frames of all videos together, which are compressed as far as
+            need be, see `VideoFrames`.
         damaged: "error" or "keep", for broken videos, see `VideoFrames`.
         name: what `names` begin with; by default a video's file name, and nothing for a folder.
             Of a list, each entry gets as much of its path as tells it from the others.
@@ -47,38 +49,44 @@ def open_source(
 
     Raises:
         FileNotFoundError: a path that does not exist, or a folder without pictures and videos.
-        ValueError: a file that is no video, an empty list, nothing to pair, or a wrong `on_error`.
+        ValueError: a file that is no video, an empty list, nothing to pair at one of the strides,
+            or a wrong argument.
         kcorr.io.FormatError: a broken video. With "skip" a ValueError if none can be read.
     """
-    checked_stride(stride)
+    strides = checked_strides(stride)
+    windows(0, frames, strides[0], ends=ends)  # refuses wrong ones before anything is decoded
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error is {on_error!r}, expected 'raise' or 'skip'")
     lost = None if on_error == "raise" else []
-    options = {"cut_threshold": cut_threshold, "cache_bytes": cache_bytes, "damaged": damaged}
+    options = {
+        "cut_threshold": cut_threshold,
+        "cache_bytes": FrameMemory(cache_bytes),
+        "damaged": damaged,
+    }
     paths = [Path(one) for one in (path if isinstance(path, (list, tuple)) else [path])]
     if not paths:
         raise ValueError("open_source got an empty list, expected at least one path")
     labels = [name] if len(paths) == 1 else [_join(name, label) for label in distinct_ends(paths)]
-    cutting = functools.partial(Windows, frames=frames, stride=stride, ends=ends)
-    sources = [
-        _open(one, cutting, options, label, lost) for one, label in zip(paths, labels, strict=True)
-    ]
-    if lost and all(source is None for source in sources):
+    opened = [_open(one, options, label, lost) for one, label in zip(paths, labels, strict=True)]
+    if lost and not any(opened):
         raise ValueError(f"none of the {len(lost)} videos can be read; the last: {lost[-1]}")
-    for one, source in zip(paths, sources, strict=True):
-        if source is not None and not source.names:
-            lacking = f"no {frames} frames of one shot, each {stride} behind the one before"
-            if frames == 2:
-                lacking = f"no two frames of one shot are {stride} apart, nothing to pair"
-            raise ValueError(f"{one}: {lacking}")
-    return Concat(source for source in sources if source is not None)
+    sources = []
+    for apart in strides:
+        for one, sequences in zip(paths, opened, strict=True):
+            source = Concat(Windows(film, frames, apart, ends=ends) for film in sequences)
+            if sequences and not source.names:
+                lacking = f"no {frames} frames of one shot, each {apart} behind the one before"
+                if frames == 2:
+                    lacking = f"no two frames of one shot are {apart} apart, nothing to pair"
+                raise ValueError(f"{one}: {lacking}")
+            sources.append(source)
+    return Concat(sources)
 
 
-def _open(path, cutting, options, name, lost=None):
-    """One path, or None where all videos are lost.
+def _open(path, options, name, lost):
+    """The frame sequences of one path; none where all videos are lost.
 
-    Takes what the videos keep in memory off `options["cache_bytes"]`. `lost` gathers a line for
-    each video that cannot be read; None: such a one raises.
+    `lost` gathers a line for each video that cannot be read; None: such a one raises.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
@@ -86,32 +94,30 @@ def _open(path, cutting, options, name, lost=None):
         if path.suffix.lower() not in video.SUFFIXES:
             kinds = ", ".join(sorted(video.SUFFIXES))
             raise ValueError(f"{path}: expected a folder, or a video ({kinds})")
-        return _open_video(path, cutting, options, name, lost)
-    sources = []
-    if folders.picture_sequences(path):
-        threshold = options["cut_threshold"]
-        sources.append(folders.folder_windows(path, cutting, threshold, name or ""))
-    for files in folders.files_by_folder(path, video.SUFFIXES):
-        for file in files:
-            inside = file.relative_to(path).as_posix()
-            sources.append(_open_video(file, cutting, options, _join(name, inside), lost))
-    if not sources:
+        return _open_video(path, options, name, lost)
+    files = [file for inner in folders.files_by_folder(path, video.SUFFIXES) for file in inner]
+    pictures = folders.picture_sequences(path)
+    if not (files or pictures):
         raise FileNotFoundError(f"{path}: neither pictures nor videos in this folder")
-    sources = [source for source in sources if source is not None]
-    return Concat(sources) if sources else None
+    sequences = []
+    if pictures:
+        sequences += folders.frame_sequences(path, options["cut_threshold"], name or "")
+    for file in files:
+        label = _join(name, file.relative_to(path).as_posix())
+        sequences += _open_video(file, options, label, lost)
+    return sequences
 
 
-def _open_video(path, cutting, options, name, lost):
+def _open_video(path, options, name, lost):
+    """A list of the video's frames; an empty one where they are lost."""
     try:
-        frames = video.VideoFrames(path, **options, name=name)
+        return [video.VideoFrames(path, **options, name=name)]
     except (FormatError, OSError) as error:
         if lost is None:
             raise
         lost.append(str(error))
         _LOG.warning("skipped %s (%d unreadable so far)", error, len(lost))
-        return None
-    options["cache_bytes"] -= frames.cached_bytes
-    return cutting(frames)
+        return []
 
 
 def _join(name, inside):

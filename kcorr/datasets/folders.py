@@ -1,6 +1,5 @@
 """Folders of pictures as frame pairs or as single pictures."""
 
-import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -58,8 +57,8 @@ class FrameFolder(Source):
             sequences = _named_sequences(self.path, name)
             self._records = Concat([_Pictures(files, names) for files, names in sequences])
         else:
-            cutting = functools.partial(Windows, frames=frames, stride=stride, ends=ends)
-            self._records = folder_windows(self.path, cutting, cut_threshold, name)
+            sequences = frame_sequences(self.path, cut_threshold, name)
+            self._records = Concat(Windows(one, frames, stride, ends=ends) for one in sequences)
         self.names = self._records.names
         if not self.names:
             raise ValueError(
@@ -72,21 +71,20 @@ class FrameFolder(Source):
         return self._records[index]
 
 
-def folder_windows(path, cutting, cut_threshold=THRESHOLD, name=""):
-    """Windows of the pictures in a folder; what `FrameFolder` is, but may be without records.
+def frame_sequences(path, cut_threshold=THRESHOLD, name=""):
+    """A `PictureSequence` for each (sub-)folder of pictures, as `FrameFolder` reads them.
 
     Args:
         path: the folder.
-        cutting: function of a frame sequence that returns a source, like `Windows`.
         cut_threshold, name: see `FrameFolder`.
 
     Raises:
         FileNotFoundError: no such folder, or no picture in it.
     """
-    return Concat(
-        cutting(PictureSequence(files, names, cut_threshold))
+    return [
+        PictureSequence(files, names, cut_threshold)
         for files, names in _named_sequences(Path(path), name)
-    )
+    ]
 
 
 def picture_sequences(path):

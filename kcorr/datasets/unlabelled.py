@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from kcorr.datasets._windows import checked_strides
 from kcorr.datasets.any_source import distinct_ends, open_source
 from kcorr.datasets.chairs import FlyingChairs
 from kcorr.datasets.kitti import CAMERAS, KITTIMultiView
@@ -11,7 +12,7 @@ from kcorr.schema import IMAGES
 _KITTI_SPLITS = ("training", "testing")
 
 
-def open_unlabelled(path, stride=1, *, frames=2, on_error="raise"):
+def open_unlabelled(path, stride=1, *, frames=2, cache_bytes=2**30, on_error="raise"):
     """Opens frames to learn from: `open_source`, but for the benchmarks that it would misread.
 
     KITTI's multi-view extension: both cameras of the splits that are there, without frames 9 to 12
@@ -23,12 +24,13 @@ def open_unlabelled(path, stride=1, *, frames=2, on_error="raise"):
 
     Args:
         path: a path, or a list of paths.
-        stride: distance of the two frames of a pair; 1 for KITTI and FlyingChairs.
+        stride: distance of the two frames of a pair, or several, see `open_source`; 1 for KITTI and
+            FlyingChairs.
         frames: frames of a window, 2 to 5; 2 for FlyingChairs.
-        on_error: see `open_source`.
+        cache_bytes, on_error: see `open_source`.
 
     Returns:
-        A source of images only: image1 and image2, or image0 and so on.
+        A source of images only: image1 and image2, or image0 and so on. Benchmarks come first.
 
     Raises:
         FileNotFoundError: a path that does not exist, or holds nothing.
@@ -36,31 +38,33 @@ def open_unlabelled(path, stride=1, *, frames=2, on_error="raise"):
             as `open_source`.
         kcorr.io.FormatError: as `open_source`.
     """
+    strides = checked_strides(stride)
     paths = [Path(one) for one in (path if isinstance(path, (list, tuple)) else [path])]
     names = distinct_ends(paths) if len(paths) > 1 else [""] * len(paths)
     sources, others = [], []
     for one, name in zip(paths, names, strict=True):
-        found = _benchmark(one.absolute(), stride, frames)
+        found = _benchmark(one.absolute(), strides, frames)
         if found is None:
             others.append(one)
         else:
             sources.append(_Images(found, f"{name}/" if name else ""))
     if others or not paths:
-        sources.append(open_source(others, stride, frames=frames, on_error=on_error))
+        options = {"frames": frames, "cache_bytes": cache_bytes, "on_error": on_error}
+        sources.append(open_source(others, strides, **options))
     return Concat(sources)
 
 
-def _benchmark(path, stride, frames):
+def _benchmark(path, strides, frames):
     """A source for the tree at `path`, None if it is none that is known."""
     parts = _kitti_parts(path)
     if parts:
-        _check_stride(path, "KITTI's multi-view extension", stride)
+        _check_strides(path, "KITTI's multi-view extension", strides)
         return Concat(_Images(_kitti(*part, frames), f"{part[1]}/") for part in parts)
     renderings = _sintel_renderings(path)
     if renderings:
-        return open_source(renderings, stride, cut_threshold=None, frames=frames)
+        return open_source(renderings, strides, cut_threshold=None, frames=frames)
     if next(path.glob("data/*_img1.ppm"), None):
-        _check_stride(path, "FlyingChairs", stride)
+        _check_strides(path, "FlyingChairs", strides)
         if frames != 2:
             raise ValueError(f"{path}: frames is {frames}, expected 2 for FlyingChairs")
         listed = (path / "FlyingChairs_train_val.txt").exists()
@@ -104,9 +108,10 @@ def _sintel_renderings(path):
     return [one for one in renderings if next(one.glob("*/frame_0001.png"), None)]
 
 
-def _check_stride(path, name, stride):
-    if stride != 1:
-        raise ValueError(f"{path}: stride is {stride}, expected 1 for {name}")
+def _check_strides(path, name, strides):
+    if strides != (1,):
+        given = ", ".join(map(str, strides))
+        raise ValueError(f"{path}: stride is {given}, expected 1 for {name}")
 
 
 class _Images(Source):

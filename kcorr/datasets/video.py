@@ -3,7 +3,9 @@
 imageio-ffmpeg duplicates frames of some files and skvideo needs a system ffprobe, hence PyAV.
 """
 
+import logging
 import threading
+import time
 import zlib
 from collections import OrderedDict
 from itertools import chain, dropwhile, pairwise
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kcorr.datasets._frame_memory import FrameMemory, bytes_of, image_of
 from kcorr.datasets.cuts import THRESHOLD, CutFinder
 from kcorr.datasets.source import Windows, checked_index
 from kcorr.io import FormatError
@@ -19,6 +22,8 @@ SUFFIXES = frozenset((
     ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
     ".ogv", ".ts", ".webm", ".wmv",
 ))  # fmt: skip
+_LOG = logging.getLogger("kcorr")
+_SAY_SECONDS = 10  # between two lines while a long video is decoded
 _RECENT = 16  # frames kept when decoding on demand: a pair and its neighbours share frames
 
 
@@ -26,17 +31,27 @@ class VideoFrames:
     """The frames of a video, uint8 `[h, w, 3]` RGB, by index.
 
     The file is decoded once from end to end, which gives the number of frames, the cuts, and any
-    damage. Frames that fit `cache_bytes` stay in memory; if they do not all fit, none stays, and
-    a frame is decoded on demand from the keyframe before it, and held against the checksum of the
-    first pass, so that it is bit for bit the same. Frames come upright (a phone's rotation mark is
-    applied) and read-only. Safe to read from several threads.
+    damage; every ten seconds a line of the log says how far that is. Frames come upright (a
+    phone's rotation mark is applied) and read-only. Safe to read from several threads.
+
+    Frames that fit `cache_bytes` stay in memory as they are. If they do not all fit, the first ones
+    are kept as JPEG pictures of quality 95 with whole chroma, as many as need be, and decoded when
+    they are read, by several threads at once. Such a frame differs from the video's by 1 to 1.5
+    grey levels on average, and by more than 8 at one value in a thousand; a `cache_bytes` of three
+    for each pixel of each frame, or `compress=False`, avoids that.
+
+    If even these do not all fit, none stays (a warning says so), and a frame is decoded on demand
+    from the keyframe before it, by one thread at a time, and held against the checksum of the first
+    pass, so that it is bit for bit the video's. In random order that is slow.
 
     Args:
         path: the video file.
         start: first frame to use; frames keep their numbers of the file in `names`.
         stop: frame after the last one to use, None for the end. Nothing behind it is decoded.
         cut_threshold: see `kcorr.datasets.CutFinder`; None looks for no cuts.
-        cache_bytes: how much memory decoded frames may take.
+        cache_bytes: how much memory frames may take; 0 decodes on demand.
+        compress: False decodes on demand what does not fit as it is: exact, and as fast where
+            frames are read in order.
         damaged: "error" refuses a file that is cut off or broken somewhere; "keep" takes the
             frames before the damage and says in `damage` what happened.
         name: what `names` begin with; the file's name by default.
@@ -45,7 +60,7 @@ class VideoFrames:
         names: "<name>/<six-digit frame number>".
         cuts: indices of frames that start a new shot.
         damage: None, or one line on what is broken.
-        cached_bytes: memory that the kept frames take.
+        cached_bytes: memory that the kept frames take, 0 if they are decoded on demand.
 
     Raises:
         FileNotFoundError: no such file.
@@ -62,6 +77,7 @@ class VideoFrames:
         *,
         cut_threshold=THRESHOLD,
         cache_bytes=2**30,
+        compress=True,
         damaged="error",
         name=None,
     ):
@@ -74,29 +90,30 @@ class VideoFrames:
         self._lock = threading.Lock()
         self._decoder = None
         self._recent = OrderedDict()
-        self._scan(stop, cut_threshold, cache_bytes)
+        # `open_source` has one memory for all its videos.
+        shared = isinstance(cache_bytes, FrameMemory)
+        memory = cache_bytes if shared else FrameMemory(cache_bytes, compress)
+        self._scan(stop, cut_threshold, memory)
         if self.damage and damaged == "error":
+            memory.give_up(self._frames or [])
             raise FormatError(
                 self.path, f"{self.damage}; damaged='keep' uses the {len(self)} frames before that"
             )
         prefix = self.path.name if name is None else name
         self.names = [f"{prefix}/{self._start + i:06d}" for i in range(len(self))]
 
-    def _scan(self, stop, cut_threshold, cache_bytes):
+    def _scan(self, stop, cut_threshold, memory):
         decoder = _Decoder(self.path)
         finder = CutFinder(cut_threshold)
-        self._times, self._sums, self.cuts, kept, self.cached_bytes = [], [], [], [], 0
-        for number, (time, image) in enumerate(decoder):
-            self._times.append(time)
+        self._times, self._sums, self.cuts, self._frames = [], [], [], []
+        for number, (shown_at, image) in enumerate(_logged(decoder, self.path)):
+            self._times.append(shown_at)
             self._sums.append(zlib.adler32(image))
             if number >= self._start:
                 if finder.starts_shot(image):
                     self.cuts.append(number - self._start)
-                self.cached_bytes += image.nbytes
-                if self.cached_bytes <= cache_bytes:
-                    kept.append(image)
-                else:
-                    kept.clear()
+                if self._frames is not None and not memory.add(self._frames, image):
+                    self._frames = None
             if stop is not None and number + 1 == stop:
                 break
         decoder.close()
@@ -110,8 +127,19 @@ class VideoFrames:
                 f"{self.path} has {len(self._times)} frames, asked for frames up to {stop}"
             )
         self._count = count
-        self._frames = kept if self.cached_bytes <= cache_bytes else None
-        self.cached_bytes = self.cached_bytes if self._frames else 0
+        if self._frames is None and memory.limit and memory.compress:
+            _LOG.warning(
+                "%s: %d frames do not fit into %d MB even when compressed, and are decoded on "
+                "demand, slow in random order: give more memory (cache_bytes; --cache_gib of the "
+                "recipes), a shorter or smaller video, or a folder of its frames as pictures",
+                self.path,
+                count,
+                memory.limit >> 20,
+            )
+
+    @property
+    def cached_bytes(self):
+        return bytes_of(self._frames or ())
 
     def __len__(self):
         return self._count
@@ -119,7 +147,7 @@ class VideoFrames:
     def __getitem__(self, index):
         index = checked_index(index, len(self), f"{self.path} (frames)")
         if self._frames is not None:
-            return self._frames[index]
+            return image_of(self._frames[index])
         with self._lock:
             return self._decode(self._start + index)
 
@@ -164,7 +192,7 @@ def video_pairs(path, stride=1, start=None, stop=None, *, frames=2, ends="skip",
         start: first frame to use.
         stop: frame after the last one to use.
         frames, ends: see `Windows`.
-        **options: cut_threshold, cache_bytes, damaged, name of `VideoFrames`.
+        **options: cut_threshold, cache_bytes, compress, damaged, name of `VideoFrames`.
 
     Returns:
         `Windows`, a source of uint8 images `[h, w, 3]`.
@@ -173,6 +201,16 @@ def video_pairs(path, stride=1, start=None, stop=None, *, frames=2, ends="skip",
         As `VideoFrames`.
     """
     return Windows(VideoFrames(path, start, stop, **options), frames, stride, ends=ends)
+
+
+def _logged(frames, path):
+    """The same frames; now and then a line of the log says how many there were."""
+    said = time.monotonic()
+    for count, frame in enumerate(frames, 1):
+        if time.monotonic() - said >= _SAY_SECONDS:
+            said = time.monotonic()
+            _LOG.info("%s: %d frames decoded so far", path, count)
+        yield frame
 
 
 class _Decoder:

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kcorr.datasets import FrameFolder, Windows, demo_videos, open_source
+from kcorr.datasets import (
+    Concat,
+    FrameFolder,
+    VideoFrames,
+    demo_videos,
+    folders,
+    open_source,
+    video,
+)
 from kcorr.io import FormatError
 
 
@@ -121,16 +129,79 @@ def test_open_source_takes_a_folder_of_videos_and_pictures(tmp_path):
     assert {name.rpartition("/")[0] for name in source.names} == {"shots", "b.mp4", "a/b.mp4"}
 
 
-def test_the_memory_limit_counts_all_videos_together(tmp_path):
-    video = demo_videos()["carphone"].read_bytes()
-    for name in ("1.mp4", "2.mp4"):
-        (tmp_path / name).write_bytes(video)
-    size = 120 * 144 * 176 * 3
-    options = {"cache_bytes": size + 10}
-    from kcorr.datasets import any_source
+@pytest.fixture
+def opened(monkeypatch):
+    """A list that gathers every video that is opened."""
+    videos = []
 
-    source = any_source._open(tmp_path, Windows, {**options, "cut_threshold": None}, None)
-    assert [part._sequence.cached_bytes for part in source._sources] == [size, 0]
+    class Noted(VideoFrames):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            videos.append(self)
+
+    monkeypatch.setattr(video, "VideoFrames", Noted)
+    return videos
+
+
+def test_the_memory_limit_counts_all_videos_together(tmp_path, opened):
+    content = demo_videos()["carphone"].read_bytes()
+    for name in ("1.mp4", "2.mp4"):
+        (tmp_path / name).write_bytes(content)
+    size = 120 * 144 * 176 * 3
+    open_source(tmp_path, cache_bytes=2 * size)
+    assert [one.cached_bytes for one in opened] == [size, size]
+    opened.clear()
+    open_source(tmp_path, cache_bytes=size + size // 2)
+    first, second = (one.cached_bytes for one in opened)
+    assert 0 < first < size and second > 0 and first + second <= size + size // 2
+
+
+def test_several_strides_read_each_video_and_picture_once(tmp_path, opened, monkeypatch):
+    content = demo_videos()["carphone"].read_bytes()
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).write_bytes(content)
+    for number in range(6):
+        _picture(tmp_path / "shots" / f"{number}.png", number)
+    alone = [open_source(tmp_path, stride) for stride in (1, 2, 4)]
+    opened.clear()
+    pictures, read = [], folders.read_image
+    monkeypatch.setattr(folders, "read_image", lambda path: pictures.append(path) or read(path))
+    source = open_source(tmp_path, stride=(1, 2, 4))
+    assert [one.path.name for one in opened] == ["a.mp4", "b.mp4"]
+    assert len(pictures) == len(set(pictures)) == 6
+    # The pairs of the first stride, then those of the second, and so on.
+    assert source.names == [name for one in alone for name in one.names]
+    assert source.names[0] == "shots/0.png+1" and source.names[-1] == "b.mp4/000115+4"
+    for index in (0, 5, len(source) - 1):
+        expected = Concat(alone)[index]
+        for key in ("image1", "image2"):
+            np.testing.assert_array_equal(source[index][key], expected[key])
+    # Windows, too; their names end alike.
+    names = open_source(tmp_path / "shots", [2, 1], frames=3).names
+    assert names == [f"{i}.png+2" for i in (2, 3)] + [f"{i}.png+1" for i in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"stride": ()}, "expected one, or several that differ"),
+        ({"stride": (2, 2)}, "expected one, or several that differ"),
+        ({"stride": (1, 0)}, "stride is 0, expected a whole number"),
+        ({"frames": 6}, "frames is 6"),
+        ({"ends": "wrap"}, "ends is 'wrap'"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_a_video_is_decoded(opened, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        open_source(demo_videos()["carphone"], **arguments)
+    assert not opened
+
+
+def test_a_stride_that_nothing_is_apart_is_named(tmp_path):
+    for number in range(3):
+        _picture(tmp_path / f"{number}.png", number)
+    with pytest.raises(ValueError, match="no two frames of one shot are 4 apart"):
+        open_source(tmp_path, stride=(1, 4))
 
 
 def test_open_source_takes_a_list_and_tells_its_entries_apart(tmp_path):

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from _tree_files import flow, image, kitti_tree, sintel_tree
 
-from kcorr.datasets import open_source, open_unlabelled
+from kcorr.datasets import demo_videos, open_source, open_unlabelled
 
 
 def kitti(root, splits=("training",), cameras=("image_2", "image_3")):
@@ -67,6 +67,8 @@ def test_sintels_masks_are_no_films(tmp_path):
         assert set(source[0]) == {"image1", "image2"}
     assert len(open_unlabelled(root, frames=3)) == 4
     assert len(open_unlabelled(root, stride=2)) == 4
+    names = open_unlabelled(root, stride=(1, 2)).names
+    assert [name[-2:] for name in names] == ["+1"] * 8 + ["+2"] * 4
     shutil.rmtree(root / "training/final")
     assert open_unlabelled(root).names[0] == "alley_1/frame_0001.png+1"
 
@@ -94,5 +96,22 @@ def test_a_list_of_trees_and_folders(tmp_path):
     assert source.names[-1] == "1.png+1"
     with pytest.raises(ValueError, match="stride is 2, expected 1 for KITTI's"):
         open_unlabelled([tmp_path / "kitti"], stride=2)
+    with pytest.raises(ValueError, match="stride is 1, 2, expected 1 for KITTI's"):
+        open_unlabelled([tmp_path / "kitti"], stride=(1, 2))
     with pytest.raises(FileNotFoundError, match="nowhere: no such file or folder"):
         open_unlabelled(tmp_path / "nowhere")
+
+
+def test_several_strides_of_a_tree_and_a_folder_within_a_budget(tmp_path, caplog):
+    """A tree comes first, whatever its place; each goes through its own strides."""
+    sintel_tree(tmp_path / "sintel")
+    for frame in range(3):
+        image(tmp_path / f"mine/{frame}.png", frame)
+    source = open_unlabelled([tmp_path / "mine", tmp_path / "sintel"], stride=(2, 1))
+    assert [name.startswith("sintel/") for name in source.names] == [True] * 12 + [False] * 3
+    assert source.names[-3:] == ["0.png+2", "0.png+1", "1.png+1"]
+    video = demo_videos()["carphone"]
+    source = open_unlabelled(video, stride=(1, 4), cache_bytes=1_500_000)
+    assert len(source) == 119 + 116 and source.names[-1].endswith("/000115+4")
+    [record] = caplog.records  # one video, decoded once, and the budget was passed on
+    assert "do not fit into 1 MB" in record.getMessage()
