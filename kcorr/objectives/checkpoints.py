@@ -66,7 +66,7 @@ class Checkpoints(StepCallback):
         files = self._weight_files()
         for path in reversed(files):
             try:
-                facts = _verified(path)
+                facts = _verified(path, path.with_suffix(".json"))
             except ValueError as problem:
                 _LOG.warning("checkpoint %s %s: going on from the one before it", path, problem)
                 continue
@@ -111,8 +111,13 @@ class Checkpoints(StepCallback):
         return sorted(files, key=_step)
 
     def _best_so_far(self):
+        """The best's value; infinity where it is unknown, so that the next epoch makes a new best.
+
+        A kill between its two files leaves weights that the JSON file does not speak of.
+        """
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            return float(json.loads((self.folder / "best.json").read_text())["value"])
+            facts = _verified(self.folder / "best.weights.h5", self.folder / "best.json")
+            return float(facts["value"])
         return float("inf")
 
 
@@ -120,10 +125,10 @@ def _step(path):
     return int(_NAME.fullmatch(path.name)[1])
 
 
-def _verified(path):
+def _verified(path, facts_path):
     """The facts of an intact checkpoint; ValueError says what is wrong with another."""
     try:
-        facts = json.loads(path.with_suffix(".json").read_text())
+        facts = json.loads(facts_path.read_text())
         expected, _ = facts["sha256"], int(facts["step"])
     except FileNotFoundError:
         raise ValueError("is half-written (its JSON file is missing)") from None
