@@ -4,17 +4,17 @@ import contextlib
 import hashlib
 import json
 import logging
+import math
 import re
 import warnings
 from pathlib import Path
 
-from kcorr.io import atomic_write
+from kcorr.io import atomic_write, remove_leftovers
 from kcorr.objectives.averages import averaged
 from kcorr.objectives.steps import StepCallback, plain_logs, update_count
 
 _LOG = logging.getLogger("kcorr")
 _NAME = re.compile(r"step_(\d+)\.weights\.h5")
-_LEFTOVER = re.compile(r"\.[0-9a-f]{12}\..*\.(h5|json)")  # of an atomic_write that was killed
 
 
 class Checkpoints(StepCallback):
@@ -60,9 +60,7 @@ class Checkpoints(StepCallback):
                 optimizer).
         """
         objective.build_optimizer()
-        for leftover in self.folder.iterdir():
-            if _LEFTOVER.fullmatch(leftover.name):
-                leftover.unlink()
+        remove_leftovers(self.folder, before=math.inf)  # no other run writes there
         files = self._weight_files()
         for path in reversed(files):
             try:
