@@ -64,9 +64,9 @@ def remove_leftovers(*folders, before):
 
     Args:
         *folders: paths; what is not there is passed over, and what lies deeper stays.
-        before: seconds since 1970. A file that was written to since then may be another process's
-            and stays, and so does a folder in which something was since an hour earlier: what
-            gathers in it comes at intervals.
+        before: seconds since 1970. A file that was written to later may be another process's and
+            stays. Into a folder files come at intervals: it goes if nothing in it was written to
+            for an hour before.
     """
     for folder in folders:
         for path in Path(folder).glob(_TEMPORARY):
