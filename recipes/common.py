@@ -14,6 +14,8 @@ from pathlib import Path
 
 from absl import app, flags
 
+from recipes import leftovers
+
 FLAGS = flags.FLAGS
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 LEAVES_OUT = "; --on_error=skip leaves it out"  # said behind what cannot be read
@@ -212,6 +214,7 @@ def open_workdir():
             (workdir / "flags.txt").write_text(FLAGS.flags_into_string())
     except OSError as error:
         raise UserError(f"--workdir {workdir} cannot be written: {error.strerror}") from error
+    leftovers.remove(workdir, workdir / "pictures")
     return workdir
 
 
@@ -292,6 +295,7 @@ def fit(
     steps = steps or FLAGS.steps
     if FLAGS.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise UserError("--tensorboard needs the package tensorboard: pip install tensorboard")
+    leftovers.remove(workdir, workdir / "pictures")
     checkpoints = objectives.Checkpoints(workdir / "checkpoints", best=best)
     try:
         done = checkpoints.restore(objective)

@@ -5,7 +5,7 @@ import importlib.util
 
 from absl import flags
 
-from recipes import common, frames, networks
+from recipes import common, frames, leftovers, networks
 
 FLAGS = flags.FLAGS
 FLAG_NAMES = ("student_steps", "crop", "distillation")
@@ -132,6 +132,8 @@ def challenged(source, workdir, colour=None, geometry=None, noise=True):
                 "--noise=rectangles"
             )
         folder = workdir / "superpixels" if FLAGS.keep_superpixels else None
+        if folder:
+            leftovers.remove(folder)
         keys = ("superpixels",)
         source = pipelines.with_superpixels(
             source, FLAGS.segments, FLAGS.compactness, folder=folder

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from absl import flags
 
-from recipes import records
+from recipes import leftovers, records
 
 FLAGS = flags.FLAGS
 
@@ -50,6 +50,7 @@ def open_folder(folder, digest):
     """
     from kcorr.io import atomic_write
 
+    leftovers.remove(folder)
     stamp = folder / "teacher.sha256"
     if folder.exists() and not (stamp.exists() and stamp.read_text() == digest):
         shutil.rmtree(folder)

@@ -6,6 +6,7 @@ import operator
 import os
 import secrets
 import shutil
+import time
 from pathlib import Path
 
 import keras
@@ -19,6 +20,7 @@ from kcorr.export.match_signatures import match_signatures
 from kcorr.export.object_signatures import object_signatures
 from kcorr.export.signatures import flow_signatures
 from kcorr.export.warmup import write_warmup_requests
+from kcorr.io import remove_leftovers
 from kcorr.models.registry import gives_of
 from kcorr.ops._backend import forward_only
 
@@ -42,8 +44,9 @@ def export_network(network, directory, version=None, card=None, name=None):
     frames, of `kcorr.export.object_signatures.object_signatures` or, of deep matching, of
     `kcorr.export.match_signatures.match_signatures`; they need neither Keras nor kcorr nor XLA,
     and compute in float32 whatever the network's dtype policy. Everything is written under a hidden
-    temporary name and renamed, so a server that watches the folder never sees half a version.
-    Existing versions are never touched.
+    temporary name and renamed, so a server that watches the folder never sees half a version; what
+    an export left that was killed an hour ago or earlier is removed. Existing versions are never
+    touched.
 
     Args:
         network: built network of `kcorr.models`; it is not changed.
@@ -86,6 +89,7 @@ def _export(network, directory, version, card, name, wanted):
         )
     directory = _open_directory(directory)
     name = name or directory.resolve().name
+    remove_leftovers(directory, before=time.time() - 60)  # others may write there
     with _new_version(directory, version) as (temporary, finish):
         network = float32_copy(network)
         signatures = _SIGNATURES[gives](network)

@@ -6,7 +6,7 @@ refuses absurd sizes before it allocates. Each writer writes under a temporary n
 `kcorr.ops.grid`, and unknown values are read as value 0 and valid 0.
 """
 
-from kcorr.io._atomic import atomic_write
+from kcorr.io._atomic import atomic_write, remove_leftovers
 from kcorr.io._disparity import DISPARITY_SUFFIXES, read_disparity, write_disparity
 from kcorr.io._errors import FormatError
 from kcorr.io._flow import (
@@ -37,6 +37,7 @@ __all__ = [
     "read_pfm",
     "read_table",
     "read_teacher_flow",
+    "remove_leftovers",
     "write_disparity",
     "write_flow",
     "write_image",

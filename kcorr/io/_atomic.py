@@ -3,8 +3,13 @@
 import contextlib
 import os
 import secrets
+import shutil
 import stat
 from pathlib import Path
+
+# What `atomic_write` names its files, and exports and submissions the folders that they gather in.
+_TEMPORARY = f".{12 * '[0-9a-f]'}.*"
+_LONGEST_PAUSE = 3600  # seconds between two files in such a folder, while TensorFlow traces
 
 
 @contextlib.contextmanager
@@ -52,6 +57,30 @@ def write_bytes(path, data):
     """Writes `data` to `path` by `atomic_write`."""
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)
+
+
+def remove_leftovers(*folders, before):
+    """Removes the temporary files and folders of kcorr's processes that were killed.
+
+    Args:
+        *folders: paths; what is not there is passed over, and what lies deeper stays.
+        before: seconds since 1970. A file that was written to later may be another process's and
+            stays. Into a folder files come at intervals: it goes if nothing in it was written to
+            for an hour before.
+    """
+    for folder in folders:
+        for path in Path(folder).glob(_TEMPORARY):
+            # Another process may be quicker, and what another user left is not ours to remove.
+            with contextlib.suppress(OSError):
+                if not path.is_dir():
+                    if path.lstat().st_mtime < before:
+                        path.unlink()
+                elif _last_written(path) < before - _LONGEST_PAUSE:
+                    shutil.rmtree(path)
+
+
+def _last_written(folder):
+    return max(path.lstat().st_mtime for path in (folder, *folder.rglob("*")))
 
 
 def _refuse_what_is_no_file(path, target):

@@ -4,17 +4,17 @@ import contextlib
 import hashlib
 import json
 import logging
+import math
 import re
 import warnings
 from pathlib import Path
 
-from kcorr.io import atomic_write
+from kcorr.io import atomic_write, remove_leftovers
 from kcorr.objectives.averages import averaged
 from kcorr.objectives.steps import StepCallback, plain_logs, update_count
 
 _LOG = logging.getLogger("kcorr")
 _NAME = re.compile(r"step_(\d+)\.weights\.h5")
-_LEFTOVER = re.compile(r"\.[0-9a-f]{12}\..*\.(h5|json)")  # of an atomic_write that was killed
 
 
 class Checkpoints(StepCallback):
@@ -60,13 +60,11 @@ class Checkpoints(StepCallback):
                 optimizer).
         """
         objective.build_optimizer()
-        for leftover in self.folder.iterdir():
-            if _LEFTOVER.fullmatch(leftover.name):
-                leftover.unlink()
+        remove_leftovers(self.folder, before=math.inf)  # no other run writes there
         files = self._weight_files()
         for path in reversed(files):
             try:
-                facts = _verified(path)
+                facts = _verified(path, path.with_suffix(".json"))
             except ValueError as problem:
                 _LOG.warning("checkpoint %s %s: going on from the one before it", path, problem)
                 continue
@@ -111,8 +109,13 @@ class Checkpoints(StepCallback):
         return sorted(files, key=_step)
 
     def _best_so_far(self):
+        """The best's value; infinity where it is unknown, so that the next epoch makes a new best.
+
+        A kill between its two files leaves weights that the JSON file does not speak of.
+        """
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            return float(json.loads((self.folder / "best.json").read_text())["value"])
+            facts = _verified(self.folder / "best.weights.h5", self.folder / "best.json")
+            return float(facts["value"])
         return float("inf")
 
 
@@ -120,10 +123,10 @@ def _step(path):
     return int(_NAME.fullmatch(path.name)[1])
 
 
-def _verified(path):
+def _verified(path, facts_path):
     """The facts of an intact checkpoint; ValueError says what is wrong with another."""
     try:
-        facts = json.loads(path.with_suffix(".json").read_text())
+        facts = json.loads(facts_path.read_text())
         expected, _ = facts["sha256"], int(facts["step"])
     except FileNotFoundError:
         raise ValueError("is half-written (its JSON file is missing)") from None

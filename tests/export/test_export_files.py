@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import shutil
+import time
 
 import keras
 import numpy as np
@@ -165,6 +168,25 @@ def test_a_version_is_invisible_until_it_is_whole(network, tmp_path, quick):
     assert len(names) == 1 and names[0].startswith(".") and not names[0].isdigit()
     assert (version / "saved_model.pb").read_bytes() == b"whole"
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
+
+
+def test_what_a_killed_export_left_goes_when_it_is_surely_dead(network, tmp_path, quick):
+    """Another process may be tracing in its folder; TF Serving does not look at either."""
+    ages = {".00000000000a.tmp": 2 * 3600, ".00000000000b.tmp": 600}
+
+    def killed():
+        (made,) = tmp_path.glob(".*.tmp")
+        for name, age in ages.items():
+            copy = shutil.copytree(made, tmp_path / name)
+            written = time.time() - age
+            for path in (*copy.rglob("*"), copy):
+                os.utime(path, (written, written))
+
+    quick.during = killed
+    export_flow(network, tmp_path)
+    quick.during = lambda: None
+    export_flow(network, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"1", "2", ".00000000000b.tmp"}
 
 
 @pytest.mark.parametrize("stage", ["saved model", "warm-up", "card"])

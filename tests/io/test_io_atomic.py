@@ -10,7 +10,14 @@ import textwrap
 import numpy as np
 import pytest
 
-from kcorr.io import atomic_write, write_disparity, write_flow, write_image, write_pfm
+from kcorr.io import (
+    atomic_write,
+    remove_leftovers,
+    write_disparity,
+    write_flow,
+    write_image,
+    write_pfm,
+)
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path):
@@ -123,6 +130,34 @@ def test_killed_while_writing_the_old_file_is_whole(tmp_path):
     done = subprocess.run([sys.executable, "-c", script, str(target)], check=False, timeout=60)
     assert done.returncode == -signal.SIGKILL
     assert target.read_bytes() == b"old"
+    (left,) = set(tmp_path.iterdir()) - {target}
+    remove_leftovers(tmp_path, before=left.stat().st_mtime)
+    assert left.exists()
+    remove_leftovers(tmp_path, before=left.stat().st_mtime + 1)
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_only_old_leftovers_of_our_own_naming_go(tmp_path):
+    """Of folders, those in which nothing was written for an hour."""
+    hour, began = 3600, 1e9
+    ours, others = ".0123456789ab.a.png", (".gitignore", ".0123456789AB.a", ".0123.a", "a.png")
+    folders = {".00000000000a.tmp": 2 * hour, ".00000000000b.tmp": hour / 2}
+    for name in (ours, *others):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, 0))
+    (tmp_path / "deeper").mkdir()
+    (tmp_path / "deeper" / ours).touch()
+    for name, age in folders.items():
+        file = tmp_path / name / "variables" / "index"
+        file.parent.mkdir(parents=True)
+        file.touch()
+        for path in (file, file.parent, file.parent.parent):
+            os.utime(path, (0, 0))
+        os.utime(file, (began - age, began - age))
+    remove_leftovers(tmp_path, tmp_path / "missing", before=began)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {*others, "deeper", ".00000000000b.tmp"}
+    assert (tmp_path / "deeper" / ours).exists()
 
 
 def test_the_package_is_light():

@@ -1,5 +1,6 @@
 """Checkpoints: exact, verified, pruned; the best one holds what one wants to use."""
 
+import hashlib
 import json
 import logging
 
@@ -316,6 +317,39 @@ def test_a_kill_between_best_and_checkpoint_loses_neither(tmp_path, monkeypatch)
     )
     run(tmp_path, 1, best="loss")
     assert saved == ["best.json", "step_00000002.weights.json"]
+
+
+def test_a_kill_between_the_bests_two_files_makes_its_value_unknown(tmp_path, monkeypatch):
+    """The epoch that was killed was better than the best, the repeated one is worse than both."""
+
+    class Killed(BaseException):
+        pass
+
+    def killed(path, facts):
+        assert path.name == "best.json"
+        raise Killed
+
+    def epoch(number, value):
+        objective, checkpoints = toy(), Checkpoints(tmp_path, best="loss")
+        checkpoints.restore(objective)
+        callbacks = [Dictated({number: value}), checkpoints]
+        span = {"initial_epoch": number, "epochs": number + 1}
+        fit(objective, toy_data(repeat=True), callbacks=callbacks, **span, **ENDLESS)
+
+    def best():
+        facts = json.loads((tmp_path / "best.json").read_text())
+        digest = hashlib.sha256((tmp_path / "best.weights.h5").read_bytes()).hexdigest()
+        return facts["value"], facts["sha256"] == digest
+
+    epoch(0, 2.0)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(checkpoints_module, "_save_facts", killed)
+        epoch(1, 1.0)
+    assert best() == (2.0, False)
+    epoch(1, 3.0)
+    assert best() == (3.0, True)
+    epoch(2, 4.0)
+    assert best() == (3.0, True)
 
 
 def test_keep_must_be_positive(tmp_path):

@@ -89,6 +89,9 @@ def test_a_killed_run_goes_on_behind_its_damaged_checkpoints_and_ends_on_the_ste
     truncated.write_bytes(truncated.read_bytes()[:5000])
     without_json.with_suffix(".json").unlink()
     done = int(good.name[5:13])
+    (tmp_path / "run" / "pictures").mkdir()
+    for name in (".0123456789ab.log.jsonl", "pictures/.0123456789ab.flow_00000001.png"):
+        (tmp_path / "run" / name).touch()  # of a kill in an atomic_write
 
     process = start(tmp_path)
     assert process.wait(timeout=PATIENCE) == 0, (tmp_path / "stderr.txt").read_text()[-3000:]

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import sys
 from types import SimpleNamespace
 
@@ -230,6 +231,15 @@ def test_labels_of_another_teacher_or_other_data_are_made_anew(write):
     assert write(2, data_dir=["b"])[1] == [0, 1, 2]
     assert write(2, strides=["1", "2"])[1] == [0, 1, 2]
     assert write(2, data_dir=None)[1] == [0, 1, 2]
+
+
+def test_labels_that_a_kill_left_half_written_are_removed(write):
+    write(1)
+    left = write.folder / ".0123456789ab.flow_occ_bw_film%2F1.png"
+    left.touch()
+    assert write(1) == ([1, 1, 1], []) and left.exists()  # it may be in the making
+    os.utime(left, (0, 0))
+    assert write(1) == ([1, 1, 1], []) and not left.exists()
 
 
 def test_labels_without_a_stamp_may_be_anothers(write):
