@@ -16,7 +16,14 @@ Few shots are means of three draws, with their deviation.
 
 from absl import flags
 
-from recipes import common, landmark_protocols, object_protocols, object_tables, objects
+from recipes import (
+    common,
+    label_protocols,
+    landmark_protocols,
+    object_protocols,
+    object_tables,
+    objects,
+)
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "where metrics.json and pictures go", required=True)
@@ -75,7 +82,7 @@ def measure(network, shown, workdir, path):
         found = landmark_protocols.measure_landmarks(network, shown)
     else:
         pictures = protocols.pictures_of_labels(network, shown, FLAGS.symmetric)
-        found = protocols.measure_labels(network, shown, FLAGS.symmetric)
+        found = label_protocols.measure_labels(network, shown, FLAGS.symmetric)
     protocols.write_pictures(workdir, {f"{prefix}{name}": one for name, one in pictures.items()})
     return found
 

@@ -10,6 +10,7 @@ from kcorr.datasets import DeformableFaces
 from kcorr.models import build, fit_linear_points
 from recipes import (
     common,
+    label_protocols,
     landmark_protocols,
     object_protocols,
     object_tables,
@@ -29,7 +30,7 @@ def flags(monkeypatch):
         data="faces", data_dir=None, side=SIDE, crop=0, smoke=True, regress=True, ridge=100.0,
         further_views=20, further_warp="single",
     )  # fmt: skip
-    modules = (objects, object_protocols, object_views, landmark_protocols)
+    modules = (objects, label_protocols, object_protocols, object_views, landmark_protocols)
     for module in modules:
         monkeypatch.setattr(module, "FLAGS", given)
     monkeypatch.setattr(regressions, "SHOTS", (2,))
@@ -79,11 +80,11 @@ def mirrored_labels(count, seed, normal):
 def test_the_plane_is_fitted_to_the_annotated_pictures():
     normal = np.array([0.6, 0.0, 0.8])
     learned, test = (mirrored_labels(5, seed, normal) for seed in (0, 1))
-    found = object_protocols.symmetric_transfer(learned, *test, SWAP, False)
+    found = label_protocols.symmetric_transfer(learned, *test, SWAP, False)
     assert found["transfer, plane fitted px"] == 0 and found["transfer px"] > 3
     # Another plane is that of other pictures, whatever the test pictures are like.
     other = mirrored_labels(5, 0, np.array([0.0, 1.0, 0.0]))
-    found = object_protocols.symmetric_transfer(other, *test, SWAP, False)
+    found = label_protocols.symmetric_transfer(other, *test, SWAP, False)
     assert found["transfer, plane fitted px"] > 3
 
 
@@ -93,11 +94,11 @@ def test_a_point_whose_counterpart_is_hidden_says_nothing_of_the_plane():
     points[:, 1], visible[:, 1] = (0.5, 0.5), 0  # unknown points lie anywhere
     labels[:, 0, 0] = 100 * normal
     test = mirrored_labels(5, 1, normal)
-    found = object_protocols.symmetric_transfer((labels, points, visible), *test, SWAP, False)
+    found = label_protocols.symmetric_transfer((labels, points, visible), *test, SWAP, False)
     assert found["transfer, plane fitted px"] == 0
     visible[:] = 0
     for learned in ((labels, points, visible), None):
-        found = object_protocols.symmetric_transfer(learned, *test, SWAP, False)
+        found = label_protocols.symmetric_transfer(learned, *test, SWAP, False)
         assert set(found) == {"transfer px"}
 
 
@@ -107,12 +108,12 @@ def test_a_point_whose_counterpart_is_hidden_says_nothing_of_the_plane():
 @pytest.mark.slow
 def test_points_that_nobody_marked_are_left_out_of_labels(flags):
     network = build("object_frame", dimensions=4, widths=(4, 4, 4, 4, 4))
-    found = object_protocols.measure_labels(network, shown_faces(hidden=(2,)))
+    found = label_protocols.measure_labels(network, shown_faces(hidden=(2,)))
     names = ("nearest %", "regressed %", "regressed, 2 shots %")
     assert all(0 < found[name] < 1000 for name in names), found
     assert found["regressed, 2 shots %, deviation"] > 0
     shown = shown_faces(hidden=range(10))
-    assert not [name for name in object_protocols.measure_labels(network, shown) if "%" in name]
+    assert not [name for name in label_protocols.measure_labels(network, shown) if "%" in name]
 
 
 @pytest.mark.slow

@@ -1,0 +1,211 @@
+"""How networks of dense labels are measured: the protocols of their papers.
+
+Errors are in pixels of the pictures, or in per cent: of the distance of the eyes where the data has
+eyes, else of the pictures' width.
+"""
+
+import numpy as np
+from absl import flags
+
+from recipes import object_views, objects
+from recipes.object_protocols import joined, output_of, stacked
+from recipes.regressions import by_shots, known_points, per_cent, progress
+
+FLAGS = flags.FLAGS
+CYCLE_STEP = 8  # pixels between the points that go to another picture and back
+
+
+def measure_labels(network, shown, symmetric=False):
+    """What a network of labels does on the test pictures.
+
+    Args:
+        network: gives `labels`.
+        shown: an `Objects`.
+        symmetric: whether the network was taught the bilateral symmetry.
+
+    Returns:
+        {measure: number}, those that the data allows.
+    """
+    images, points, visible, identity = stacked(
+        shown.test, "image1", "points1", "visible", "identity"
+    )
+    labels = output_of(network, images, "labels")
+    found = matching(network, shown, identity)
+    alike = objects.data_name() == "n_fold"  # no vector can tell one leg from the next
+    learned = None
+    if points is not None and shown.annotated is not None and not alike:
+        pictures, *known = stacked(shown.annotated, "image1", "points1", "visible")
+        if known_points(known[1]).any():
+            learned = output_of(network, pictures, "labels"), *known
+            found |= nearest(learned, shown, labels, points, visible)
+            if FLAGS.regress:
+                found |= regressed(network, learned, shown, labels, points, visible)
+    if objects.data_name() == "sphere":
+        found |= on_the_ball(labels, shown.test)
+    if alike:
+        found |= about_the_axis(labels, points, visible, shown.swap)
+    elif shown.swap is not None:
+        found |= symmetric_transfer(learned, labels, points, visible, shown.swap, symmetric)
+    if points is None:
+        found |= cycles(labels, images, identity)
+    return found
+
+
+def matching(network, shown, identity):
+    """Points of one view sought in another one, of the same and of a different object."""
+    from kcorr.metrics import matching_scores
+
+    if len(shown.test) < 2:
+        return {}
+    views = joined(object_views.views_of(shown.test, 2 * min(16, len(shown.test) // 2)))
+    if "points1" not in views:
+        return {}
+    count = len(views["points1"])
+    scores = matching_scores(
+        *(output_of(network, views[f"image{k}"], "labels") for k in (1, 2)),
+        views["points1"],
+        views["points2"],
+        views["visible"],
+        None if identity is None or objects.data_name() != "faces" else identity[:count],
+    )
+    if objects.data_name() == "n_fold":  # up to the turn: see `about_the_axis`
+        return {"same px": scores["same"]}
+    return {"same px": scores["same"], "different px": scores["different"]}
+
+
+def nearest(learned, shown, labels, points, visible):
+    """Annotated points found by one learned vector each, the trunk frozen."""
+    from kcorr.metrics import fit_point_vectors, nearest_points
+    from kcorr.metrics.matching import cell_of
+
+    known_labels, known, there = learned
+    seen = known_points(there)
+    cells = cell_of(known[:, seen], known_labels.shape[1:3])
+    vectors = fit_point_vectors(known_labels, cells, there[:, seen])
+    places = nearest_points(vectors, labels)
+    return {"nearest %": per_cent(places, shown, points, visible, seen)}
+
+
+def regressed(network, learned, shown, labels, points, visible):
+    """Annotated points through 50 virtual points each, the trunk frozen; from all and from few."""
+    from kcorr.datasets import Subset
+    from kcorr.models import fit_virtual_points
+
+    count = len(shown.annotated)
+
+    def error_of(known_labels, known, there, what, **options):
+        seen = known_points(there)
+        if not seen.any():  # in these few pictures
+            return np.nan
+        if FLAGS.smoke:
+            options |= {"epochs": 2, "drops": ()}
+        line = progress(f"points through virtual ones, {what}")
+        regressor = fit_virtual_points(
+            known_labels, known[:, seen], there[:, seen], callbacks=[line], **options
+        )
+        places = regressor.predict({"labels": labels}, verbose=0)["points"]
+        return per_cent(places, shown, points, visible, seen)
+
+    def few(picks, seed):
+        # As DVE: as many warped views as there are pictures, each made once.
+        picked = Subset(shown.annotated, picks.tolist())
+        views = joined(object_views.single_views(picked, count))
+        views = {key: value[:count] for key, value in views.items()}
+        views["labels"] = output_of(network, views["image1"], "labels")
+        arrays = [views[key] for key in ("labels", "points1", "visible")]
+        options = {"epochs": 50, "learning_rate": 1e-2, "drops": (), "seed": seed}
+        return error_of(*arrays, f"{len(picks)} shots, draw {seed + 1}", **options)
+
+    found = by_shots(count, few, "regressed, {shots} shots")
+    return found | {"regressed %": error_of(*learned, "all pictures")}
+
+
+def symmetric_transfer(learned, labels, points, visible, swap, symmetric):
+    """Each point's counterpart, by the reflected label in the same picture.
+
+    The plane of a frame that was not taught the symmetry is that of the annotated pictures; where
+    there are none, nothing is said of it.
+    """
+    from kcorr.metrics import plane_reflection, symmetric_transfer_errors
+    from kcorr.metrics.matching import labels_at
+    from kcorr.metrics.points import mean_of
+
+    swap = np.asarray(swap)
+    dimensions = labels.shape[-1]
+    reflections = {}
+    if learned is not None:
+        # Points on the plane of symmetry; where there are none, half way between two counterparts.
+        known_labels, known, there = learned
+        at = labels_at(known_labels, known)
+        both = np.minimum(there, there[:, swap])[..., 0] > 0.5
+        middle = ((at + at[:, swap]) / 2)[both]
+        if len(middle) >= dimensions - 1:
+            reflections["transfer, plane fitted px"] = plane_reflection(middle)
+    flip = np.diag([-1.0, *np.ones(dimensions - 1)])
+    reflections["transfer px"] = flip if symmetric else np.eye(dimensions)
+    moved = swap != np.arange(len(swap))
+    found = {}
+    for name, matrix in reflections.items():
+        errors = symmetric_transfer_errors(labels, points, swap, matrix, visible)
+        found[name] = mean_of(errors[:, moved])
+    return found
+
+
+def on_the_ball(labels, test):
+    """The angle between labels and true places, after one orthogonal map for all pictures."""
+    from kcorr.metrics import procrustes_angle
+
+    (places,) = stacked(test, "coordinates1")
+    count, height, width, channels = labels.shape
+    if channels != 3:
+        return {}
+    cells = places[:, : 2 * height, : 2 * width].reshape(count, height, 2, width, 2, 3)
+    whole = (np.square(cells).sum(-1) > 0).all(axis=(2, 4))[..., None]  # no background in the cell
+    angle, _ = procrustes_angle(labels, cells.mean(axis=(2, 4)) * whole)
+    return {"angle deg": angle}
+
+
+def about_the_axis(labels, points, visible, following):
+    """Matches up to the symmetry, and whether the hub is on the axis of the rotations."""
+    from kcorr.metrics import axis_angles, errors_up_to_symmetry, match_points, powers_of
+    from kcorr.metrics.matching import labels_at
+    from kcorr.metrics.points import mean_of
+
+    half = len(labels) // 2
+    first, second = slice(0, half), slice(half, 2 * half)
+    there = match_points(labels[first], points[first], labels[second])
+    both = visible[first] * visible[second]
+    errors, _ = errors_up_to_symmetry(there, points[second], powers_of(following), both)
+    hub = labels_at(labels, points)[:, 0][visible[:, 0, 0] > 0.5]
+    return {
+        "match px": mean_of(errors),
+        "axis deg": float(np.mean(axis_angles(hub[..., :3]))),
+    }
+
+
+def cycles(labels, images, identity):
+    """Points on a grid that go to another object's picture and come back: how near, how often."""
+    from kcorr.metrics import cycle_errors, match_points
+
+    if len(images) < 2:
+        return {}
+    height, width = images.shape[1:3]
+    rows, columns = (
+        np.arange(side // 4, side - side // 4 + 1, CYCLE_STEP) for side in (height, width)
+    )
+    grid = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(1, -1, 2).astype(float)
+    others = np.roll(np.arange(len(images)), -1)
+    if identity is not None:
+        people = identity[:, 0]
+        others = np.array(
+            [next((j for j in np.roll(others, -i) if people[j] != people[i]), i)
+             for i in range(len(images))]
+        )  # fmt: skip
+    points = np.repeat(grid, len(images), axis=0)
+    errors = cycle_errors(labels, points, labels[others])
+    there = match_points(labels, points, labels[others])
+    return {
+        "cycle px": float(errors.mean()),
+        # Labels that are alike everywhere come back, too, but send all points to one place.
+        "spread px": float(there.std(axis=1).mean()),
+    }
