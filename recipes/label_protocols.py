@@ -123,12 +123,14 @@ def regressed(network, learned, shown, labels, points, visible):
 def symmetric_transfer(learned, labels, points, visible, swap, symmetric):
     """Each point's counterpart, by the reflected label in the same picture.
 
-    The plane of a frame that was not taught the symmetry is that of the annotated pictures; where
-    there are none, nothing is said of it.
+    A frame that was taught the symmetry is reflected at its own plane. Any frame is also reflected
+    at the plane that the annotated pictures show, if there are some: without that a plain frame has
+    no plane, and nothing is measured of it. Beside them, "unmoved" is how far counterparts are
+    apart: the error of a point that stays where it is.
     """
     from kcorr.metrics import plane_reflection, symmetric_transfer_errors
     from kcorr.metrics.matching import labels_at
-    from kcorr.metrics.points import mean_of
+    from kcorr.metrics.points import mean_of, point_errors
 
     swap = np.asarray(swap)
     dimensions = labels.shape[-1]
@@ -141,14 +143,16 @@ def symmetric_transfer(learned, labels, points, visible, swap, symmetric):
         middle = ((at + at[:, swap]) / 2)[both]
         if len(middle) >= dimensions - 1:
             reflections["transfer, plane fitted px"] = plane_reflection(middle)
-    flip = np.diag([-1.0, *np.ones(dimensions - 1)])
-    reflections["transfer px"] = flip if symmetric else np.eye(dimensions)
+    if symmetric:
+        reflections["transfer px"] = np.diag([-1.0, *np.ones(dimensions - 1)])
     moved = swap != np.arange(len(swap))
     found = {}
     for name, matrix in reflections.items():
         errors = symmetric_transfer_errors(labels, points, swap, matrix, visible)
         found[name] = mean_of(errors[:, moved])
-    return found
+    both = np.minimum(visible, visible[:, swap])
+    apart = point_errors(points, points[:, swap], both)
+    return found | {"transfer px, unmoved": mean_of(apart[:, moved])}
 
 
 def on_the_ball(labels, test):

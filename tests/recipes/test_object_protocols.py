@@ -81,7 +81,9 @@ def test_the_plane_is_fitted_to_the_annotated_pictures():
     normal = np.array([0.6, 0.0, 0.8])
     learned, test = (mirrored_labels(5, seed, normal) for seed in (0, 1))
     found = label_protocols.symmetric_transfer(learned, *test, SWAP, False)
-    assert found["transfer, plane fitted px"] == 0 and found["transfer px"] > 3
+    assert found["transfer, plane fitted px"] == 0
+    apart = np.abs(SIDE - 1 - 2 * test[1][..., 0]).mean()  # a point that stays
+    assert found["transfer px, unmoved"] == pytest.approx(apart)
     # Another plane is that of other pictures, whatever the test pictures are like.
     other = mirrored_labels(5, 0, np.array([0.0, 1.0, 0.0]))
     found = label_protocols.symmetric_transfer(other, *test, SWAP, False)
@@ -99,7 +101,15 @@ def test_a_point_whose_counterpart_is_hidden_says_nothing_of_the_plane():
     visible[:] = 0
     for learned in ((labels, points, visible), None):
         found = label_protocols.symmetric_transfer(learned, *test, SWAP, False)
-        assert set(found) == {"transfer px"}
+        assert set(found) == {"transfer px, unmoved"}
+
+
+def test_only_a_frame_that_was_taught_the_symmetry_has_a_plane_of_its_own():
+    test = mirrored_labels(5, 2, np.array([1.0, 0.0, 0.0]))
+    found = label_protocols.symmetric_transfer(None, *test, SWAP, True)
+    assert found["transfer px"] == 0 and found["transfer px, unmoved"] > 3
+    found = label_protocols.symmetric_transfer(None, *test, SWAP, False)
+    assert "transfer px" not in found
 
 
 # === Regressions ===
