@@ -5,13 +5,14 @@
         --data=faces --workdir=runs/evaluation_faces
     python -m recipes.evaluate_landmarks --smoke --workdir=/tmp/evaluate_landmarks      # seconds
 
-Networks of landmarks: equivariance under warps, regression of annotated points from few and from
-all pictures with warped views of them, beside the mean shape. Networks of labels: matching of the
-same and of a different object, nearest-neighbour localisation; on objects with a symmetry the
-transfer to the counterpart. Where pictures have no key points, cycles of labels between objects,
-or how far landmarks scatter from object to object. --regress adds what learns step by step,
-minutes: 50 virtual points each from few and from all pictures for labels, a layer for landmarks.
-Few shots are means of three draws, with their deviation.
+Of all networks: equivariance under warps, beside the error of what stays where it is ("unmoved").
+Networks of landmarks: regression of annotated points from few and from all pictures with warped
+views of them, beside the mean shape. Networks of labels: matching of the same and of a different
+object, nearest-neighbour localisation; on objects with a symmetry the transfer to the counterpart.
+Where pictures have no key points, cycles of labels between objects, or how far landmarks scatter
+from object to object. --regress adds what learns step by step, minutes: 50 virtual points each from
+few and from all pictures for labels, a layer for landmarks. Few shots are means of three draws,
+with their deviation.
 """
 
 from absl import flags

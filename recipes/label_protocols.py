@@ -13,6 +13,7 @@ from recipes.regressions import by_shots, known_points, per_cent, progress
 
 FLAGS = flags.FLAGS
 CYCLE_STEP = 8  # pixels between the points that go to another picture and back
+WARP_STEP = 4  # pixels between those whose labels are sought in another view
 
 
 def measure_labels(network, shown, symmetric=False):
@@ -30,7 +31,7 @@ def measure_labels(network, shown, symmetric=False):
         shown.test, "image1", "points1", "visible", "identity"
     )
     labels = output_of(network, images, "labels")
-    found = matching(network, shown, identity)
+    found = equivariance(network, shown.test) | matching(network, shown, identity)
     alike = objects.data_name() == "n_fold"  # no vector can tell one leg from the next
     learned = None
     if points is not None and shown.annotated is not None and not alike:
@@ -49,6 +50,55 @@ def measure_labels(network, shown, symmetric=False):
     if points is None:
         found |= cycles(labels, images, identity)
     return found
+
+
+def equivariance(network, pictures):
+    """How far from where a warp takes a pixel its label is found in the warped view.
+
+    It needs no key points: pixels on a grid are followed, those of the object where records say
+    which these are. "unmoved" is the error of pixels that stay where they are.
+    """
+    from kcorr.metrics import match_points
+    from kcorr.metrics.points import mean_of, point_errors
+
+    errors, unmoved = [], []
+    for batch in object_views.views_of(on_a_grid(pictures)):
+        first, second = (output_of(network, batch[f"image{k}"], "labels") for k in (1, 2))
+        start, end, seen = (batch[key].numpy() for key in ("points1", "points2", "visible"))
+        errors.append(point_errors(match_points(first, start, second), end, seen))
+        unmoved.append(point_errors(start, end, seen))
+    return {
+        "equivariance px": mean_of(np.concatenate(errors)),
+        "equivariance px, unmoved": mean_of(np.concatenate(unmoved)),
+    }
+
+
+def on_a_grid(pictures):
+    """The pictures, with a grid of pixels as key points; those of the background do not count."""
+    from kcorr.datasets import Source
+
+    class OnGrid(Source):
+        names = pictures.names
+
+        def _read(self, index):
+            record = pictures[index]
+            height, width = record["image1"].shape[:2]
+            points = grid_of((height, width), WARP_STEP // 2, WARP_STEP)
+            columns, rows = points.T.astype(int)
+            mask = record.get("objects", np.ones((height, width, 1)))
+            visible = (mask[rows, columns] > 0).astype("float32")
+            return {"image1": record["image1"], "points1": points, "visible": visible}
+
+    return OnGrid()
+
+
+def grid_of(size, margins, step):
+    """Points [n, 2] so many pixels apart, within (vertical, horizontal) margins of a picture."""
+    rows, columns = (
+        np.arange(margin, side - margin + 1, step)
+        for side, margin in zip(size, np.broadcast_to(margins, 2), strict=True)
+    )
+    return np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2).astype("float32")
 
 
 def matching(network, shown, identity):
@@ -193,11 +243,8 @@ def cycles(labels, images, identity):
 
     if len(images) < 2:
         return {}
-    height, width = images.shape[1:3]
-    rows, columns = (
-        np.arange(side // 4, side - side // 4 + 1, CYCLE_STEP) for side in (height, width)
-    )
-    grid = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(1, -1, 2).astype(float)
+    size = images.shape[1:3]
+    grid = grid_of(size, [side // 4 for side in size], CYCLE_STEP)[None]
     others = np.roll(np.arange(len(images)), -1)
     if identity is not None:
         people = identity[:, 0]

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kcorr.datasets import DeformableFaces
 from kcorr.models import build, fit_linear_points
@@ -110,6 +111,67 @@ def test_only_a_frame_that_was_taught_the_symmetry_has_a_plane_of_its_own():
     assert found["transfer px"] == 0 and found["transfer px, unmoved"] > 3
     found = label_protocols.symmetric_transfer(None, *test, SWAP, False)
     assert "transfer px" not in found
+
+
+# === Equivariance ===
+
+
+def network_of(key, function):
+    """What stands in for a network: `function` of pictures [b, h, w, 3] gives `key`."""
+    return lambda inputs, training=False: {key: function(inputs["image"])}
+
+
+def places(images):
+    """Landmarks at the brightest and the darkest spot of pictures, [b, 2, 2] pixels."""
+    flat = tf.reshape(tf.reduce_sum(images, -1), [tf.shape(images)[0], -1])
+    spots = tf.stack([tf.argmax(flat, 1), tf.argmin(flat, 1)], axis=1)
+    width = tf.cast(tf.shape(images)[2], tf.int64)
+    return tf.cast(tf.stack([spots % width, spots // width], axis=-1), tf.float32)
+
+
+def slopes(masked=False):
+    """Pictures whose colours tell the place, with or without a mask of their left half."""
+    y, x = np.mgrid[:SIDE, :SIDE] / (SIDE - 1)
+    record = {"image1": (255 * np.stack([x, y, 0 * x], axis=-1)).astype("uint8")}
+    if masked:
+        record["objects"] = np.ones((SIDE, SIDE, 1), "float32") * (x < 0.5)[..., None]
+    return Pictures([record] * 8)
+
+
+def on_a_sphere(images):
+    """Labels of one length, different wherever colours are."""
+    colours = tf.nn.avg_pool2d(images, 2, 2, "SAME")[..., :2] * 2 - 1
+    third = tf.sqrt(tf.maximum(4 - tf.reduce_sum(colours**2, -1, keepdims=True), 0))
+    return tf.concat([colours, third], axis=-1)
+
+
+def test_labels_follow_warps_without_key_points(flags):
+    for masked in (False, True):
+        network = network_of("labels", on_a_sphere)
+        found = label_protocols.equivariance(network, slopes(masked))
+        assert set(found) == {"equivariance px", "equivariance px, unmoved"}
+        assert 0 < found["equivariance px"] < 1.5 < found["equivariance px, unmoved"]
+    # Labels that only know the place in the picture stay, but for half a cell.
+    place = slopes()[0]["image1"] / 255
+    network = network_of("labels", lambda images: on_a_sphere(tf.zeros_like(images) + place))
+    found = label_protocols.equivariance(network, slopes())
+    assert found["equivariance px"] == pytest.approx(found["equivariance px, unmoved"], abs=0.7)
+
+
+def test_pixels_of_the_background_are_not_followed():
+    record = label_protocols.on_a_grid(slopes(masked=True))[0]
+    assert record["points1"].shape == (64, 2) and record["points1"].max() == 30
+    np.testing.assert_array_equal(record["visible"][:, 0], record["points1"][:, 0] < SIDE / 2)
+
+
+def test_landmarks_are_measured_beside_landmarks_that_stay(flags):
+    spots = np.full((SIDE, SIDE, 3), 128, "uint8")
+    spots[10, 12], spots[20, 18] = 255, 0
+    network = network_of("points", places)
+    found = landmark_protocols.equivariance(network, Pictures([{"image1": spots}] * 8), "training")
+    name = "equivariance px, training warps"
+    assert list(found) == [name, f"{name}, median", f"{name}, unmoved"]
+    assert 0 < found[f"{name}, median"] < 1 and found[name] < found[f"{name}, unmoved"]
 
 
 # === Regressions ===
