@@ -238,25 +238,48 @@ def about_the_axis(labels, points, visible, following):
 
 
 def cycles(labels, images, identity):
-    """Points on a grid that go to another object's picture and come back: how near, how often."""
+    """Points on a grid that go to another object's picture and come back: how near, how often.
+
+    Labels that are alike everywhere come back, too, but send all points to one place; those that
+    only know the place in the picture come back exactly. So the deviation of where points go,
+    "spread", is to be read beside that of the grid which they leave.
+    """
     from kcorr.metrics import cycle_errors, match_points
 
-    if len(images) < 2:
+    people = np.arange(len(images)) if identity is None else identity[:, 0]
+    others = other_objects(people)
+    if others is None:
         return {}
     size = images.shape[1:3]
     grid = grid_of(size, [side // 4 for side in size], CYCLE_STEP)[None]
-    others = np.roll(np.arange(len(images)), -1)
-    if identity is not None:
-        people = identity[:, 0]
-        others = np.array(
-            [next((j for j in np.roll(others, -i) if people[j] != people[i]), i)
-             for i in range(len(images))]
-        )  # fmt: skip
     points = np.repeat(grid, len(images), axis=0)
     errors = cycle_errors(labels, points, labels[others])
     there = match_points(labels, points, labels[others])
     return {
         "cycle px": float(errors.mean()),
-        # Labels that are alike everywhere come back, too, but send all points to one place.
         "spread px": float(there.std(axis=1).mean()),
+        "spread px, of the grid": float(points.std(axis=1).mean()),
     }
+
+
+def other_objects(people):
+    """For each picture one of another object, so that each is taken about as often.
+
+    Args:
+        people: [n], who each picture shows.
+
+    Returns:
+        [n] integers, or None where all pictures show one.
+    """
+    order = np.argsort(people, kind="stable")
+    _, first, count = np.unique(people[order], return_index=True, return_counts=True)
+    if len(count) < 2:
+        return None
+    # Person by person, the picture as many places on as the largest person has pictures: each
+    # picture once, unless one person has more than half of them.
+    others = np.empty(len(people), int)
+    for start, own in zip(first, count, strict=True):
+        rest = np.roll(order, -start - own)[: len(order) - own]
+        steps = np.arange(own) + count.max() - own
+        others[order[start : start + own]] = rest[steps % len(rest)]
+    return others

@@ -174,6 +174,44 @@ def test_landmarks_are_measured_beside_landmarks_that_stay(flags):
     assert 0 < found[f"{name}, median"] < 1 and found[name] < found[f"{name}, unmoved"]
 
 
+# === Other people ===
+
+
+@pytest.mark.parametrize(
+    ("people", "targets"),
+    [
+        (np.repeat(np.arange(8), 10), 80),  # ORL's held-out people
+        (np.arange(12) % 2, 12),
+        (np.array([3, 1, 1, 2, 3, 2]), 6),
+        (np.array([0, 0, 1, 2]), 4),
+        (np.array([5, 5, 7, 5, 5, 5]), 2),  # the one other picture, and one of the many
+        (np.arange(5), 5),
+    ],
+)
+def test_points_go_to_every_picture_of_other_people(people, targets):
+    others = label_protocols.other_objects(people)
+    assert (people[others] != people).all() and len(set(others.tolist())) == targets
+    np.testing.assert_array_equal(others, label_protocols.other_objects(people))
+
+
+def test_one_person_is_not_compared_with_himself():
+    labels, images = np.ones((4, 16, 16, 3)), np.zeros((4, SIDE, SIDE, 3))
+    assert label_protocols.cycles(labels, images, np.zeros((4, 1))) == {}
+    assert label_protocols.cycles(labels[:1], images[:1], None) == {}
+
+
+def test_labels_that_know_the_place_only_spread_as_the_grid_does():
+    y, x = np.mgrid[:16, :16] / 16 - 0.5
+    place = np.stack([x, y, np.sqrt(1 - x**2 - y**2)], axis=-1)
+    labels, images = np.stack([place] * 4), np.zeros((4, SIDE, SIDE, 3))
+    found = label_protocols.cycles(labels, images, None)
+    assert list(found) == ["cycle px", "spread px", "spread px, of the grid"]
+    assert found["cycle px"] == pytest.approx(0.5**0.5)  # to the middle of its cell
+    assert found["spread px"] == pytest.approx(found["spread px, of the grid"])
+    found = label_protocols.cycles(np.ones_like(labels), images, None)
+    assert found["spread px"] == 0 < found["spread px, of the grid"]
+
+
 # === Regressions ===
 
 

@@ -123,7 +123,9 @@ def test_a_table_without_points_leaves_cycles(pictures, tmp_path):
     export_network(network, tmp_path / "exported")
     models = (tmp_path / "network.keras", tmp_path / "exported")
     found, served = measured(models, folder, tmp_path / "measured")
-    assert set(found) == {"cycle px", "spread px"} and found["cycle px"] > 0
+    between = {"cycle px", "spread px", "spread px, of the grid"}
+    assert set(found) == between | {"equivariance px", "equivariance px, unmoved"}
+    assert found["cycle px"] > 0
     assert served == pytest.approx(found, rel=0.05)
 
 
