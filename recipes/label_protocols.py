@@ -4,6 +4,8 @@ Errors are in pixels of the pictures, or in per cent: of the distance of the eye
 eyes, else of the pictures' width.
 """
 
+import tempfile
+
 import numpy as np
 from absl import flags
 
@@ -35,12 +37,13 @@ def measure_labels(network, shown, symmetric=False):
     alike = objects.data_name() == "n_fold"  # no vector can tell one leg from the next
     learned = None
     if points is not None and shown.annotated is not None and not alike:
-        pictures, *known = stacked(shown.annotated, "image1", "points1", "visible")
-        if known_points(known[1]).any():
-            learned = output_of(network, pictures, "labels"), *known
+        learned = kept_labels(network, in_batches(shown.annotated))
+        if known_points(learned[2]).any():
             found |= nearest(learned, shown, labels, points, visible)
             if FLAGS.regress:
                 found |= regressed(network, learned, shown, labels, points, visible)
+        else:
+            learned = None
     if objects.data_name() == "sphere":
         found |= on_the_ball(labels, shown.test)
     if alike:
@@ -50,6 +53,39 @@ def measure_labels(network, shown, symmetric=False):
     if points is None:
         found |= cycles(labels, images, identity)
     return found
+
+
+def kept_labels(network, batches):
+    """Labels of many pictures, in a file: those of MAFL's 19,000 are 6 GB of 64 dimensions.
+
+    Args:
+        network: gives `labels`.
+        batches: dicts of arrays image1, points1 and visible, one after another.
+
+    Returns:
+        (labels [n, h, w, c], a `numpy.memmap` whose file is gone as soon as it is; points
+        [n, k, 2]; visible [n, k, 1]).
+    """
+    rest = []
+    with tempfile.TemporaryFile(dir=FLAGS.workdir) as file:
+        for batch in batches:
+            labels = output_of(network, batch["image1"], "labels").astype("float32")
+            file.write(labels)
+            rest.append([batch[key] for key in ("points1", "visible")])
+        points, visible = (np.concatenate(parts) for parts in zip(*rest, strict=True))
+        file.flush()
+        shape = (len(points), *labels.shape[1:])
+        return np.memmap(file, "float32", "r", shape=shape), points, visible
+
+
+def in_batches(pictures, batch_size=32):
+    """Annotated pictures as batches of arrays, read as they are asked for."""
+    from kcorr.datasets import Subset
+
+    keys = ("image1", "points1", "visible")
+    for start in range(0, len(pictures), batch_size):
+        part = Subset(pictures, range(start, min(start + batch_size, len(pictures))))
+        yield dict(zip(keys, stacked(part, *keys), strict=True))
 
 
 def equivariance(network, pictures):
@@ -137,7 +173,10 @@ def nearest(learned, shown, labels, points, visible):
 
 
 def regressed(network, learned, shown, labels, points, visible):
-    """Annotated points through 50 virtual points each, the trunk frozen; from all and from few."""
+    """Annotated points through 50 virtual points each, the trunk frozen; from all and from few.
+
+    Keras takes all labels into memory, once.
+    """
     from kcorr.datasets import Subset
     from kcorr.models import fit_virtual_points
 
@@ -159,10 +198,8 @@ def regressed(network, learned, shown, labels, points, visible):
     def few(picks, seed):
         # As DVE: as many warped views as there are pictures, each made once.
         picked = Subset(shown.annotated, picks.tolist())
-        views = joined(object_views.single_views(picked, count))
-        views = {key: value[:count] for key, value in views.items()}
-        views["labels"] = output_of(network, views["image1"], "labels")
-        arrays = [views[key] for key in ("labels", "points1", "visible")]
+        views = object_views.single_views(picked, count).as_numpy_iterator()
+        arrays = [array[:count] for array in kept_labels(network, views)]
         options = {"epochs": 50, "learning_rate": 1e-2, "drops": (), "seed": seed}
         return error_of(*arrays, f"{len(picks)} shots, draw {seed + 1}", **options)
 

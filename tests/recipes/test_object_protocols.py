@@ -25,11 +25,11 @@ SWAP = (1, 0, 3, 2)
 
 
 @pytest.fixture
-def flags(monkeypatch):
+def flags(monkeypatch, tmp_path):
     """The flags that the protocols read, as if given."""
     given = SimpleNamespace(
         data="faces", data_dir=None, side=SIDE, crop=0, smoke=True, regress=True, ridge=100.0,
-        further_views=20, further_warp="single",
+        further_views=20, further_warp="single", workdir=tmp_path,
     )  # fmt: skip
     modules = (objects, label_protocols, object_protocols, object_views, landmark_protocols)
     for module in modules:
@@ -213,6 +213,19 @@ def test_labels_that_know_the_place_only_spread_as_the_grid_does():
 
 
 # === Regressions ===
+
+
+def test_labels_in_a_file_are_those_of_all_pictures_at_once(flags, tmp_path):
+    network = build("object_frame", dimensions=4, widths=(4, 4, 4, 4, 4))
+    pictures = faces(5, 2)
+    batches = label_protocols.in_batches(pictures, batch_size=2)
+    found = label_protocols.kept_labels(network, batches)
+    images, points, visible = object_protocols.stacked(pictures, "image1", "points1", "visible")
+    labels = object_protocols.output_of(network, images, "labels")
+    np.testing.assert_allclose(found[0], labels, atol=1e-5)
+    for one, known in zip(found[1:], (points, visible), strict=True):
+        np.testing.assert_array_equal(one, known)
+    assert not list(tmp_path.iterdir())  # nothing is left behind, and yet it can be read
 
 
 @pytest.mark.slow
