@@ -67,7 +67,8 @@ def main():
         results |= object_protocols.finite({path: measure(network, shown, workdir, path)})
         common.write_metrics(workdir, results)
     title = f"{objects.data_name()}, {len(shown.test)} test pictures {objects.side()}x"
-    common.show(object_tables.table(f"{title}{objects.side()}", results))
+    learned = ", learned from" if shown.seen else ""
+    common.show(object_tables.table(f"{title}{objects.side()}{learned}", results))
     print(f"metrics: {workdir / 'metrics.json'}")
     print(f"pictures: {workdir / 'pictures'}")
 
