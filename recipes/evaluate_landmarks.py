@@ -12,7 +12,8 @@ object, nearest-neighbour localisation; on objects with a symmetry the transfer 
 Where pictures have no key points, cycles of labels between objects, or how far landmarks scatter
 from object to object. --regress adds what learns step by step, minutes: 50 virtual points each from
 few and from all pictures for labels, a layer for landmarks. Few shots are means of three draws,
-with their deviation.
+with their deviation. Labels of annotated pictures lie in a file of WORKDIR while they are measured:
+12 GB for MAFL's 19,000 in 64 dimensions.
 """
 
 from absl import flags

@@ -56,7 +56,7 @@ def measure_labels(network, shown, symmetric=False):
 
 
 def kept_labels(network, batches):
-    """Labels of many pictures, in a file: those of MAFL's 19,000 are 6 GB of 64 dimensions.
+    """Labels of many pictures, in a file: those of MAFL's 19,000 are 12 GB of 64 dimensions.
 
     Args:
         network: gives `labels`.

@@ -241,10 +241,10 @@ def folder():
     if few:
         training = test = range(len(pictures))
         logging.info(
-            "%d pictures are fewer than %d, so none is held out: what is measured is what was "
+            "fewer than %d pictures (%d), so none is held out: what is measured is what was "
             "learned from%s",
-            len(pictures),
             2 * HELD_OUT,
+            len(pictures),
             ", the annotated points, too" if points else "",
         )
     else:
