@@ -5,18 +5,27 @@
         --data=faces --workdir=runs/evaluation_faces
     python -m recipes.evaluate_landmarks --smoke --workdir=/tmp/evaluate_landmarks      # seconds
 
-Networks of landmarks: equivariance under warps, regression of annotated points from few and from
-all pictures with warped views of them, beside the mean shape. Networks of labels: matching of the
-same and of a different object, nearest-neighbour localisation; on objects with a symmetry the
-transfer to the counterpart. Where pictures have no key points, cycles of labels between objects,
-or how far landmarks scatter from object to object. --regress adds what learns step by step,
-minutes: 50 virtual points each from few and from all pictures for labels, a layer for landmarks.
-Few shots are means of three draws, with their deviation.
+Of all networks: equivariance under warps, beside the error of what stays where it is ("unmoved").
+Networks of landmarks: regression of annotated points from few and from all pictures with warped
+views of them, beside the mean shape. Networks of labels: matching of the same and of a different
+object, nearest-neighbour localisation; on objects with a symmetry the transfer to the counterpart.
+Where pictures have no key points, cycles of labels between objects, or how far landmarks scatter
+from object to object. --regress adds what learns step by step, minutes: 50 virtual points each from
+few and from all pictures for labels, a layer for landmarks. Few shots are means of three draws,
+with their deviation. Labels of annotated pictures lie in a file of WORKDIR while they are measured:
+12 GB for MAFL's 19,000 in 64 dimensions.
 """
 
 from absl import flags
 
-from recipes import common, landmark_protocols, object_protocols, object_tables, objects
+from recipes import (
+    common,
+    label_protocols,
+    landmark_protocols,
+    object_protocols,
+    object_tables,
+    objects,
+)
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "where metrics.json and pictures go", required=True)
@@ -59,7 +68,8 @@ def main():
         results |= object_protocols.finite({path: measure(network, shown, workdir, path)})
         common.write_metrics(workdir, results)
     title = f"{objects.data_name()}, {len(shown.test)} test pictures {objects.side()}x"
-    common.show(object_tables.table(f"{title}{objects.side()}", results))
+    learned = ", learned from" if shown.seen else ""
+    common.show(object_tables.table(f"{title}{objects.side()}{learned}", results))
     print(f"metrics: {workdir / 'metrics.json'}")
     print(f"pictures: {workdir / 'pictures'}")
 
@@ -75,7 +85,7 @@ def measure(network, shown, workdir, path):
         found = landmark_protocols.measure_landmarks(network, shown)
     else:
         pictures = protocols.pictures_of_labels(network, shown, FLAGS.symmetric)
-        found = protocols.measure_labels(network, shown, FLAGS.symmetric)
+        found = label_protocols.measure_labels(network, shown, FLAGS.symmetric)
     protocols.write_pictures(workdir, {f"{prefix}{name}": one for name, one in pictures.items()})
     return found
 

@@ -40,7 +40,7 @@ def measure_landmarks(network, shown):
     """What a network of landmarks does on the test pictures."""
     found = {}
     for kind in ("evaluation", "training"):
-        found[f"equivariance px, {kind} warps"] = equivariance(network, shown.test, kind)
+        found |= equivariance(network, shown.test, kind)
     if shown.annotated is not None:
         found |= regression(network, shown)
     elif len(shown.test) > 1 and "points1" not in shown.test[0]:
@@ -70,13 +70,24 @@ def consistency(landmarks):
 
 
 def equivariance(network, pictures, kind):
-    """Mean distance of landmarks of one view, warped, from those of the other."""
+    """Distances of landmarks of one view, warped, from those of the other: their mean and median.
+
+    "unmoved" is the mean of landmarks that stay where they are, whatever the warp does.
+    """
     from kcorr.metrics import equivariance_errors
     from kcorr.metrics.points import mean_of
 
     views = joined(object_views.views_of(pictures, kind=kind))
-    points = [output_of(network, views[f"image{k}"], "points") for k in (1, 2)]
-    return mean_of(equivariance_errors(*points, views["grid"], views["valid"]))
+    first, second = (output_of(network, views[f"image{k}"], "points") for k in (1, 2))
+    errors = equivariance_errors(first, second, views["grid"], views["valid"])
+    unmoved = equivariance_errors(first, first, views["grid"], views["valid"])
+    counted = errors[~np.isnan(errors)]
+    name = f"equivariance px, {kind} warps"
+    return {
+        name: mean_of(errors),
+        f"{name}, median": float(np.median(counted)) if counted.size else np.nan,
+        f"{name}, unmoved": mean_of(unmoved),
+    }
 
 
 def regression(network, shown):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 
 from absl import flags
 
@@ -116,6 +117,7 @@ class Objects:
         eyes: indices of the key points whose distance errors are measured by, or None.
         swap: for each key point the index of its symmetric counterpart, of the same one on the next
             leg of --data=n_fold, or None.
+        seen: whether `test` is learned from, too, because there are so few pictures.
     """
 
     training: object
@@ -125,6 +127,7 @@ class Objects:
     moving: bool = False
     eyes: tuple | None = None
     swap: tuple | None = None
+    seen: bool = False
 
 
 def open_objects(regressed=False):
@@ -142,9 +145,12 @@ def open_objects(regressed=False):
         if FLAGS.on_error == "raise":
             return shown
         test, annotated = records.readable(shown.test, FLAGS.on_error), shown.annotated
+        held_out = test if shown.held_out is shown.test else shown.held_out
         if regressed and annotated is not None:
             annotated = records.readable(annotated, FLAGS.on_error)
-        return dataclasses.replace(shown, held_out=test, test=test, annotated=annotated)
+        if not regressed and held_out is not test:  # nothing learns where points are regressed
+            held_out = records.readable(held_out, FLAGS.on_error)
+        return dataclasses.replace(shown, held_out=held_out, test=test, annotated=annotated)
     except (ValueError, ImportError) as error:
         raise common.UserError(f"--data={name}: {error}") from error
 
@@ -229,14 +235,22 @@ def folder():
         PointFolder(FLAGS.data_dir) if annotated else FrameFolder(FLAGS.data_dir, independent=True)
     )
     pictures = SquareCrops(source, side())
-    if len(pictures) < 2 * HELD_OUT:
+    points = annotated and source.point_names
+    few = len(pictures) < 2 * HELD_OUT
+    if few:
         training = test = range(len(pictures))
+        logging.info(
+            "fewer than %d pictures (%d), so none is held out: what is measured is what was "
+            "learned from%s",
+            2 * HELD_OUT,
+            len(pictures),
+            ", the annotated points, too" if points else "",
+        )
     else:
         test = range(0, len(pictures), HELD_OUT)
         training = sorted(set(range(len(pictures))) - set(test))
-    points = annotated and source.point_names
-    learned, seen = Subset(pictures, training), InMemory(Subset(pictures, test))
-    return Objects(learned, seen, seen, learned if points else None)
+    learned, shown = Subset(pictures, training), InMemory(Subset(pictures, test))
+    return Objects(learned, shown, shown, learned if points else None, seen=few)
 
 
 def faces_and_cats(name):
@@ -262,5 +276,7 @@ def faces_and_cats(name):
     if name == "celeba":
         splits = ("train", "mafl_test", "mafl_train")
     learned, test, annotated = (kind(FLAGS.data_dir, split, side()) for split in splits)
+    # Of the others only the pictures that are measured are there to watch training by.
+    held_out = kind(FLAGS.data_dir, "validation", side()) if name == "celeba" else test
     eyes, swap = learned.eyes, learned.symmetric_points
-    return Objects(learned, test, test, annotated, eyes=eyes, swap=swap)
+    return Objects(learned, held_out, test, annotated, eyes=eyes, swap=swap)

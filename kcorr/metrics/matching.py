@@ -169,7 +169,7 @@ def symmetric_transfer_errors(
         points: [b, n, 2] pixels.
         counterpart: index of each point's counterpart, [n].
         transform: [c, c], the symmetry: `numpy.diag([-1, 1, 1])` for symmetric object frames,
-            `plane_reflection` for others, the identity for none.
+            `plane_reflection` for others. The identity would find each point itself again.
         visible: [b, n, 1]; a point counts if it and its counterpart are > 0.5.
         stride, lattice: see `cell_of`.
 

@@ -114,18 +114,20 @@ def few_shot(count, shots, seed=0, length=None):
     return picked if length is None else np.resize(picked, length)
 
 
-def fit_point_vectors(labels, cells, visible=None, decay=1e-3, steps=30):
+def fit_point_vectors(labels, cells, visible=None, decay=1e-3, steps=30, batch_size=64):
     """One vector a point, whose inner products with labels are largest where the point is.
 
     Minimises, for each point, the mean over pictures of `-log softmax_v <z, label_v>` at the
     point's cell, plus `decay |z|^2 / 2`: convex, solved by Newton's method.
 
     Args:
-        labels: [b, h, w, c], frozen.
+        labels: [b, h, w, c], frozen. Taken some pictures at a time, so a `numpy.memmap` need not
+            fit into memory.
         cells: (rows, columns), each [b, n], of the points: `cell_of`.
         visible: [b, n, 1], > 0.5 = counts.
         decay: keeps vectors finite where points can be told apart without a doubt; our choice.
         steps: most Newton steps.
+        batch_size: pictures at a time; the result does not depend on it but for rounding.
 
     Returns:
         [n, c] float64: for `nearest_points`.
@@ -136,49 +138,63 @@ def fit_point_vectors(labels, cells, visible=None, decay=1e-3, steps=30):
     Source: the "nearest" predictor of Thewlis et al., NeurIPS 2017, which learns by gradient
     descent.
     """
-    labels = np.asarray(labels, "float64")
-    batch, height, width, channels = labels.shape
-    flat = labels.reshape(batch, height * width, channels)
+    labels = np.asarray(labels)
+    width, channels = labels.shape[2:]
     rows, columns = np.asarray(cells[0]), np.asarray(cells[1])
     counted = np.ones(rows.shape, bool) if visible is None else np.asarray(visible)[..., 0] > 0.5
     vectors = []
     for k in range(rows.shape[1]):
-        use = counted[:, k]
-        if not use.any():
+        use = np.flatnonzero(counted[:, k])
+        if not len(use):
             raise ValueError(f"point {k} is visible in no picture, so it cannot be learned")
         at = rows[use, k] * width + columns[use, k]
-        vectors.append(_newton(flat[use], at, decay, steps))
+
+        def batches(use=use, at=at):
+            for start in range(0, len(use), batch_size):
+                part = slice(start, start + batch_size)
+                flat = labels[use[part]].astype("float64")
+                yield flat.reshape(len(flat), -1, channels), at[part]
+
+        vectors.append(_newton(batches, np.zeros(channels), decay, steps))
     return np.stack(vectors)
 
 
-def _newton(flat, at, decay, steps):
-    own = flat[np.arange(len(flat)), at]
-    vector = np.zeros(flat.shape[-1])
-    loss, share = _log_loss(flat, own, vector, decay)
+def _newton(batches, vector, decay, steps):
+    loss, gradient, second = _log_loss(batches, vector, decay)
     for _ in range(steps):
-        means = np.einsum("bv,bvc->bc", share, flat)
-        gradient = (means - own).mean(axis=0) + decay * vector
-        if np.abs(gradient).max() < 1e-9:
-            break
-        second = np.einsum("bv,bvc,bvd->cd", share, flat, flat, optimize=True) / len(flat)
-        second += decay * np.eye(len(vector)) - means.T @ means / len(flat)
         step = np.linalg.solve(second, gradient)
+        # What a step could still gain is lost in the rounding of the loss.
+        if gradient @ step <= 1e-15 * loss:
+            break
         # The full step may overshoot far from the minimum: halve it until the loss falls.
         for halvings in range(30):
             new = vector - step / 2**halvings
-            new_loss, new_share = _log_loss(flat, own, new, decay)
-            if new_loss < loss:
+            found = _log_loss(batches, new, decay)
+            if found[0] < loss:
                 break
         else:
             break
-        vector, loss, share = new, new_loss, new_share
+        vector, (loss, gradient, second) = new, found
     return vector
 
 
-def _log_loss(flat, own, vector, decay):
-    scores = flat @ vector
-    peak = scores.max(axis=1, keepdims=True)
-    mass = np.exp(scores - peak)
-    total = mass.sum(axis=1, keepdims=True)
-    log_total = np.log(total[:, 0]) + peak[:, 0]
-    return (log_total - own @ vector).mean() + decay * vector @ vector / 2, mass / total
+def _log_loss(batches, vector, decay):
+    """The loss, its gradient [c] and second derivatives [c, c], summed batch by batch."""
+    count, loss, gradient, second = 0, 0.0, 0.0, 0.0
+    for flat, at in batches():
+        own = flat[np.arange(len(flat)), at]
+        scores = flat @ vector
+        peak = scores.max(axis=1, keepdims=True)
+        mass = np.exp(scores - peak)
+        total = mass.sum(axis=1, keepdims=True)
+        share = mass / total
+        means = np.einsum("bv,bvc->bc", share, flat)
+        count += len(flat)
+        loss += (np.log(total[:, 0]) + peak[:, 0] - own @ vector).sum()
+        gradient += (means - own).sum(axis=0)
+        second += np.tensordot(share[..., None] * flat, flat, ((0, 1), (0, 1))) - means.T @ means
+    return (
+        loss / count + decay * vector @ vector / 2,
+        gradient / count + decay * vector,
+        second / count + decay * np.eye(len(vector)),
+    )

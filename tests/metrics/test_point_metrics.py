@@ -199,6 +199,20 @@ def test_point_vectors_find_points_that_labels_mark():
         fit_point_vectors(labels, (rows, columns), visible * [[1], [0]])
 
 
+def test_point_vectors_are_the_same_from_a_few_pictures_at_a_time(tmp_path):
+    """Labels that lie in a file are the whole computation's, whatever a batch holds."""
+    rng = RNG(3)
+    labels = rng.normal(size=(11, 5, 6, 4)).astype("float32")
+    labels.tofile(tmp_path / "labels")
+    stored = np.memmap(tmp_path / "labels", "float32", "r", shape=labels.shape)
+    cells = rng.integers(0, 5, (11, 3)), rng.integers(0, 6, (11, 3))
+    visible = (rng.random((11, 3, 1)) < 0.8).astype("float32")
+    whole = fit_point_vectors(labels, cells, visible, batch_size=11)
+    for size in (1, 4):
+        found = fit_point_vectors(stored, cells, visible, batch_size=size)
+        np.testing.assert_allclose(found, whole, atol=1e-7)
+
+
 def test_equivariance_errors_under_a_known_warp():
     y, x = np.mgrid[:20, :30].astype("float32")
     grid = np.stack([0.5 * x + 0.2 * y + 3, 0.9 * y - 0.1 * x + 2], axis=-1)[None]

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from _command import recipe
 
+from kcorr import datasets
 from kcorr.datasets import DeformableFaces
 from kcorr.export import export_network
 from kcorr.io import write_image
 from kcorr.models import build, load
 from recipes import common, object_symmetry, object_training, objects
 
+FEW = "12 pictures are fewer than 20, so none is held out"
 SMALL = ("--steps=2", "--epoch_steps=2", "--side=40", "--crop=4", "--noprogress")
 
 
@@ -34,10 +36,11 @@ def pictures(tmp_path_factory):
 
 
 def measured(models, folder, workdir):
-    """What evaluate_landmarks finds of networks on a folder of pictures, a list."""
+    """What evaluate_landmarks finds of networks on a folder of 12 pictures, a list."""
     flags = ("--further_views=20", f"--data_dir={folder}", f"--workdir={workdir}")
     done = recipe("evaluate_landmarks", f"--model={','.join(map(str, models))}", *flags)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert FEW in done.stderr and "learned from" in " ".join(done.stdout.split())
     return list(json.loads((workdir / "metrics.json").read_text()).values())
 
 
@@ -47,6 +50,7 @@ def test_a_folder_is_all_that_is_needed(pictures, tmp_path):
     flags = (f"--data_dir={pictures}", "--landmarks=3", *SMALL)
     done = recipe("landmarks", *flags, f"--workdir={run}")
     assert done.returncode == 0, done.stderr[-3000:]
+    assert f"{FEW}: what is measured is what was learned from, the annotated" in done.stderr
     network = load(run / "network.keras")
     assert network.landmarks == 3 and network.picture_size == 40
     export_network(network, tmp_path / "exported")
@@ -123,7 +127,9 @@ def test_a_table_without_points_leaves_cycles(pictures, tmp_path):
     export_network(network, tmp_path / "exported")
     models = (tmp_path / "network.keras", tmp_path / "exported")
     found, served = measured(models, folder, tmp_path / "measured")
-    assert set(found) == {"cycle px", "spread px"} and found["cycle px"] > 0
+    between = {"cycle px", "spread px", "spread px, of the grid"}
+    assert set(found) == between | {"equivariance px", "equivariance px, unmoved"}
+    assert found["cycle px"] > 0
     assert served == pytest.approx(found, rel=0.05)
 
 
@@ -188,6 +194,21 @@ def test_frames_may_be_further_apart_than_test_films_are_long(monkeypatch):
     monkeypatch.setattr(objects, "FLAGS", SimpleNamespace(**flags))
     shown = objects.open_objects()
     assert min(map(len, (shown.training, shown.held_out, shown.test))) > 0
+
+
+def test_training_is_not_watched_on_what_is_measured(monkeypatch):
+    class Faces:
+        eyes, symmetric_points = (0, 1), (1, 0)
+
+        def __init__(self, root, split, size):
+            self.split = split
+
+    monkeypatch.setattr(datasets, "CelebA", Faces)
+    given = {"data": "celeba", "data_dir": "celeba", "side": 100, "on_error": "raise"}
+    monkeypatch.setattr(objects, "FLAGS", SimpleNamespace(**given))
+    shown = objects.open_objects()
+    parts = (shown.training, shown.held_out, shown.test, shown.annotated)
+    assert [part.split for part in parts] == ["train", "validation", "mafl_test", "mafl_train"]
 
 
 def test_a_crop_that_does_not_go_with_the_networks_pictures_is_one_line(tmp_path):
