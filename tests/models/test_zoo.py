@@ -75,6 +75,58 @@ def test_a_shipped_network_is_found_by_name(network, files, monkeypatch):
         load("lost")
 
 
+@pytest.fixture(scope="module")
+def recurrent(tmp_path_factory):
+    """A folder with recurrent.keras and recurrent.weights.h5, and their network."""
+    folder = tmp_path_factory.mktemp("recurrent")
+    network = build("recurrent_small")
+    network.save(folder / "recurrent.keras")
+    network.save_weights(folder / "recurrent.weights.h5")
+    return folder, network
+
+
+@pytest.mark.parametrize("name", ["recurrent.keras", "recurrent.weights.h5"])
+def test_options_replace_the_networks_own(recurrent, name):
+    folder, network = recurrent
+    loaded = load(folder / name, correlation="on_demand", iterations=2)
+    changed = {"correlation": "on_demand", "iterations": 2}
+    assert loaded.get_config() == {**network.get_config(), **changed}
+    assert _same(loaded, network)
+    random = np.random.default_rng(0)
+    images = {key: random.random((1, 65, 84, 3), "float32") for key in ("image1", "image2")}
+    found, expected = loaded(images), network(images, iterations=2)
+    assert len(found["flow_pyramid"]) == 2 and np.abs(expected["flow"]).mean() > 0.1
+    np.testing.assert_allclose(found["flow"], expected["flow"], rtol=1e-3, atol=1e-3)
+
+
+def test_options_of_shipped_networks(network, files, monkeypatch):
+    monkeypatch.setattr(zoo, "_WEIGHTS", files)
+    entry = zoo.Shipped("ddflow_small", "net.weights.h5", "for this test", {"zoom": 2})
+    monkeypatch.setitem(zoo.SHIPPED, "planted", entry)
+    planted = load("planted", zoom=1.5)
+    assert _same(planted, network) and planted.zoom == 1.5
+
+
+@pytest.mark.parametrize("kind", ["keras", "weights.h5"])
+def test_options_that_a_network_has_not(files, recurrent, kind):
+    flow, folder = files / f"net.{kind}", recurrent[0] / f"recurrent.{kind}"
+    for path, options, said in [
+        (
+            flow,
+            {"correlation": "on_demand"},
+            "DDFlowNet has no 'correlation' to choose; expected recurrent or recurrent_small",
+        ),
+        (flow, {"colour": 1}, "DDFlowNet has no 'colour' to choose"),
+        (folder, {"iterations": 0}, "iterations must be a whole number from 1, got 0"),
+        (folder, {"correlation": "none"}, "correlation must be one of all_pairs, on_demand, got"),
+        (folder, {"hidden": 8}, "does not "),
+    ]:
+        with pytest.raises(ValueError) as caught:
+            load(path, **options)
+        line = str(caught.value)
+        assert line.startswith(f"{path}: ") and said in line and "\n" not in line
+
+
 def test_the_table_of_shipped_networks_makes_sense():
     assert list(zoo.SHIPPED) == ["ddflow", "ddflow_zoom", "matching"]
     for entry in zoo.SHIPPED.values():
