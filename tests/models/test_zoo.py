@@ -9,6 +9,8 @@ import pytest
 from kcorr.models import SelFlowNet, build, load, zoo
 from kcorr.models.registry import MATCH_NETWORKS, NETWORKS
 
+PWC_NETS = ("pwcnet", "pwcnet_published")  # their weights are shaped alike
+
 
 @pytest.fixture(scope="module")
 def network():
@@ -47,7 +49,7 @@ def test_the_dtype_policy_is_the_callers(network, files, name):
 
 def test_weights_find_their_network(tmp_path):
     # Not FlowNet's large ones: 155 MB each, and their small twins are found in the same way.
-    for name in sorted(NETWORKS.keys() - {"flownet_s", "flownet_c"}):
+    for name in sorted(NETWORKS.keys() - {"flownet_s", "flownet_c", *PWC_NETS}):
         path = tmp_path / f"{name}.weights.h5"
         original = build(name)
         original.save_weights(path)
@@ -62,6 +64,16 @@ def test_weights_that_fit_two_networks_ask_which(files, monkeypatch):
     with pytest.raises(ValueError, match="fits ddflow_small and twin; expected to be told which"):
         load(files / "net.weights.h5")
     assert load(files / "net.weights.h5", network="twin").border == "edge"
+
+
+def test_weights_of_pwcnet_and_of_its_published_form_ask_which(tmp_path):
+    path = tmp_path / "pwc.weights.h5"
+    original = build("pwcnet_published")
+    original.save_weights(path)
+    with pytest.raises(ValueError, match="fits pwcnet and pwcnet_published; expected to be told"):
+        load(path)
+    loaded = load(path, network="pwcnet_published")
+    assert loaded.flow_scale == 20 and _same(loaded, original)
 
 
 def test_a_shipped_network_is_found_by_name(network, files, monkeypatch):
