@@ -23,8 +23,8 @@ LEAVES_OUT = "; --on_error=skip leaves it out"  # said behind what cannot be rea
 # the flags are checked.
 NETWORKS = (
     "ddflow", "ddflow_small", "flownet_c", "flownet_c_small", "flownet_s", "flownet_s_small",
-    "pwcnet", "pwcnet_small", "recurrent", "recurrent_small", "selflow", "selflow_small", "spynet",
-    "spynet_small",
+    "pwcnet", "pwcnet_published", "pwcnet_small", "recurrent", "recurrent_small", "selflow",
+    "selflow_small", "spynet", "spynet_small",
 )  # fmt: skip
 
 

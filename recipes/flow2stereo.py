@@ -15,9 +15,9 @@ Stage 1, the teacher: census in the twelve directions between four pictures, aft
 with the quadrilateral and the triangle constraint (--lambda1, --lambda2: the paper's weights as
 remembered). From nothing (--init=) begin with --brightness_steps, many of them, and a small
 --learning_rate: the occlusion masks of a network that knows little can hide everything, and the
-loss is then 0 for good. Stage 2, the student: crops, made smaller, with noise, taught by the
-teacher wherever it sees. The ranges of these and the lengths of the stages are this library's, not
-the authors'.
+loss is then 0 for good. Stage 2, the student: crops, made smaller, with noise (in
+--patches of two shapes, and weakly everywhere), taught by the teacher wherever it sees. The ranges
+of these and the lengths of the stages are this library's, not the authors'.
 """
 
 import functools
@@ -44,13 +44,16 @@ flags.DEFINE_float(
     "smallest_scale", 0.5, "how small the student's pictures get", lower_bound=0.1, upper_bound=1
 )
 flags.DEFINE_float("noise", 0.03, "largest deviation of the student's noise", lower_bound=0.0)
+flags.DEFINE_enum(
+    "patches", "rectangles", ("rectangles", "superpixels"), "of uniform noise, for the student"
+)
 flags.DEFINE_float("max_motion", 16.0, "of generated video, pixels", lower_bound=0.1)
 flags.DEFINE_float("max_disparity", 32.0, "of generated video, pixels", lower_bound=0.1)
 flags.DEFINE_integer("validation_scenes", 8, "generated, measured each epoch", lower_bound=0)
 flags.DEFINE_integer("decay_steps", 80000, "the learning rate halves every so often", lower_bound=1)
 flags.DEFINE_float("ema", 0.99, "momentum of the averaged weights", lower_bound=0, upper_bound=1)
 # Flags that the teacher's training does not depend on.
-STUDENT = ("stage", "teacher", "smallest_scale", "noise", *students.FLAG_NAMES)
+STUDENT = ("stage", "teacher", "smallest_scale", "noise", "patches", *students.FLAG_NAMES)
 FOUR = ("image1", "image2", "image3", "image4")
 VALIDATION_SEED = 20261  # training seeds are small numbers
 flags.register_validator(
@@ -92,7 +95,10 @@ def train_student(student, teacher, workdir):
         size=students.crop_size(),
         scale=(FLAGS.smallest_scale, 1.0),
         noise=FLAGS.noise,
+        shape=FLAGS.patches,
     )
+    if FLAGS.patches == "superpixels":
+        students.check_scikit_image("--patches")
     objective = DistilledStereo(student, teacher, weights=weights, gamma=FLAGS.gamma)
     return fit(objective, workdir, students.steps(), ("stage", "student_steps"), task)
 
@@ -146,13 +152,26 @@ def batches(seed, last=None):
         pipelines.mirror_stereo,
         pipelines.random_channel_order,
     ]
-    source = open_source(seed)
+    source, keys = outlined(open_source(seed), last)
     stream = pipelines.examples(
-        source, FOUR, seed=seed, shuffle=FLAGS.data_dir is not None, on_error=FLAGS.on_error
+        source,
+        (*FOUR, *keys),
+        seed=seed,
+        shuffle=FLAGS.data_dir is not None,
+        on_error=FLAGS.on_error,
     )
     for change in [*changes, last] if last else changes:
         stream = stream.map(change, num_parallel_calls=2)
     return pipelines.batches(stream, FLAGS.batch_size)
+
+
+def outlined(source, last):
+    """The source with what `last` needs for the student's patches, and the keys of that."""
+    from kcorr import pipelines
+
+    if last is None or FLAGS.patches != "superpixels":
+        return source, ()
+    return pipelines.with_superpixels(source), ("superpixels",)
 
 
 def validation(last=None):
@@ -161,7 +180,8 @@ def validation(last=None):
     The objectives measure the flow from image1 to image2: `val_epe` is the disparity's error.
     """
     source = scenes("validation", FLAGS.validation_scenes, VALIDATION_SEED)
-    return records.once(source, (*FOUR, "flow", "valid"), last)
+    source, keys = outlined(source, last)
+    return records.once(source, (*FOUR, "flow", "valid", *keys), last)
 
 
 def sample(source):

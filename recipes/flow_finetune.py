@@ -27,6 +27,7 @@ from recipes import common, labelled, networks, records
 FLAGS = flags.FLAGS
 KEYS = ("image1", "image2", "flow", "valid")
 common.define_training_flags(steps=20000, batch_size=4, learning_rate=1e-4, init="ddflow")
+common.define_gamma_flag("only the last one counts")
 labelled.define_flags()
 flags.DEFINE_string("multi_view_dir", None, "KITTI's multi-view extension, for three frames")
 flags.DEFINE_bool("standardise", False, "each image with mean 0 and variance 1")
@@ -48,7 +49,7 @@ def main():
     network = make_network()
     training, held_out = open_data(getattr(network, "frames", 2))
     robust = {} if FLAGS.exponent == 1 else {"epsilon": 0.01, "exponent": FLAGS.exponent}
-    objective = FineTunedFlow(network, **robust)
+    objective = FineTunedFlow(network, **robust, gamma=FLAGS.gamma)
     objective.build()
     objective.compile(common.adam(FLAGS.decay_steps, FLAGS.ema), jit_compile=FLAGS.jit_compile)
     logs = common.fit(

@@ -58,6 +58,12 @@ def load_init(network, init, learns=True):
             f"{init}: this network learned from pictures enlarged {zoom:g} times; expected "
             f"--zoom={zoom:g}"
         )
+    for part in ("normalise", "flow_scale"):  # of pwcnet and pwcnet_published
+        if getattr(loaded, part, None) != getattr(network, part, None):
+            raise common.UserError(
+                f"{init}: this network has another {part} than --network={FLAGS.network}; expected "
+                "weights of this one (--init= starts from nothing)"
+            )
     network.set_weights(loaded.get_weights())
 
 

@@ -126,11 +126,7 @@ def challenged(source, workdir, colour=None, geometry=None, noise=True):
         fewest, most = map(int, FLAGS.patches)
         occlusion = {"shape": kind, "fewest": fewest, "most": most}
     if kind == "superpixels":
-        if importlib.util.find_spec("skimage") is None:
-            raise common.UserError(
-                "--noise=superpixels needs scikit-image: pip install scikit-image, or take "
-                "--noise=rectangles"
-            )
+        check_scikit_image("--noise")
         folder = workdir / "superpixels" if FLAGS.keep_superpixels else None
         if folder:
             leftovers.remove(folder)
@@ -147,6 +143,15 @@ def challenged(source, workdir, colour=None, geometry=None, noise=True):
     )
     size = common.training_size()
     return lambda seed: frames.batches(source, seed, size, keys, last=change)
+
+
+def check_scikit_image(flag):
+    """Refuses FLAG=superpixels where there is nothing that finds them."""
+    if importlib.util.find_spec("skimage") is None:
+        raise common.UserError(
+            f"{flag}=superpixels needs scikit-image: pip install scikit-image, or take "
+            f"{flag}=rectangles"
+        )
 
 
 def train(objective, dataset_of_seed, source, workdir, ignore=()):

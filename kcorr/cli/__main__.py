@@ -108,8 +108,11 @@ def _run(top, args):
     except Exception as error:
         if _is_out_of_memory(error):
             option = "--size" if hasattr(args, "size") else "--max-side"
+            # Of a network that is none this flag is refused with a line that says so.
+            spared = getattr(args, "low_memory", True)
+            also = "" if spared else ", and of a recurrent network --low-memory"
             error = CommandError(
-                f"not enough memory for pictures of this size; {option} N needs less"
+                f"not enough memory for pictures of this size; {option} N needs less{also}"
             )
         if not _is_bad_input(error):
             raise

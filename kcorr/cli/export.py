@@ -4,7 +4,12 @@ from pathlib import Path
 
 from kcorr.cli.errors import CommandError, one_line
 from kcorr.cli.folders import check_output_folder
-from kcorr.cli.networks import add_network_argument, load_network
+from kcorr.cli.networks import (
+    add_network_argument,
+    add_recurrent_arguments,
+    load_network,
+    recurrent_options,
+)
 
 DESCRIPTION = """\
 Write a network as a SavedModel: a new version folder with signatures, warm-up requests and a model
@@ -32,6 +37,7 @@ def add_arguments(parser):
         metavar="N",
         help="number of the version (default: one above the highest there)",
     )
+    add_recurrent_arguments(parser)
 
 
 def run(args):
@@ -43,7 +49,7 @@ def run(args):
             f"{args.model}: is a folder; expected a shipped network, a .keras or .weights.h5 file"
         )
     check_output_folder(args.output)
-    network = load_network(args.model, args.network, gives=None)
+    network = load_network(args.model, args.network, gives=None, **recurrent_options(args))
     from kcorr.export import export_network
 
     try:

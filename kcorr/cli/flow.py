@@ -4,7 +4,7 @@ from pathlib import Path
 
 from kcorr.cli.arguments import add_max_side, check_max_side, some_of
 from kcorr.cli.errors import CommandError
-from kcorr.cli.networks import add_model_arguments
+from kcorr.cli.networks import add_model_arguments, add_recurrent_arguments
 
 DESCRIPTION = """\
 Compute optical flow and draw it.
@@ -29,7 +29,8 @@ EXAMPLES = """\
 examples:
   kcorr flow a.png b.png -o out
   kcorr flow street.mp4 -o out --frames 100:200 --max-side 640
-  kcorr flow frames/ -o out --save flow,overlay"""
+  kcorr flow frames/ -o out --save flow,overlay
+  kcorr flow a4k.png b4k.png -o out --model runs/mine/network.keras --low-memory"""
 
 DEFAULT_KINDS = ("flow", "color", "occlusion", "warped", "overlay", "video")
 KINDS = (*DEFAULT_KINDS, "mask")
@@ -82,6 +83,7 @@ def add_arguments(parser):
         choices=("error", "keep"),
         help="keep uses the frames before the damage of a broken video (default: error)",
     )
+    add_recurrent_arguments(parser)
 
 
 def run(args):

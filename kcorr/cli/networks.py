@@ -37,21 +37,54 @@ def add_network_argument(parser):
     )
 
 
-def load_network(model, network=None, gives="flow"):
+def add_recurrent_arguments(parser):
+    """--low-memory and --iterations; `recurrent_options` makes arguments of `load_network` of them.
+
+    Only of commands that take flow networks: others have no recurrent ones.
+    """
+    group = parser.add_argument_group("recurrent networks")
+    group.add_argument(
+        "--low-memory",
+        action="store_true",
+        help="correlations are computed when they are looked up, not for all pairs of pixels "
+        "before (of a 4K picture 90 GB); several times slower, the same flow",
+    )
+    group.add_argument(
+        "--iterations",
+        type=int,
+        metavar="N",
+        help="how often the flow is improved (default: as often as when it learned)",
+    )
+
+
+def recurrent_options(args):
+    """Options of `kcorr.load`, of --low-memory and --iterations."""
+    if args.iterations is not None and args.iterations < 1:
+        raise CommandError(f"--iterations is {args.iterations}; expected a whole number from 1")
+    options = {"correlation": "on_demand"} if args.low_memory else {}
+    return options if args.iterations is None else {**options, "iterations": args.iterations}
+
+
+_FLAGS = {"correlation": "--low-memory", "iterations": "--iterations"}
+
+
+def load_network(model, network=None, gives="flow", **options):
     """`kcorr.load` with its errors made `CommandError`, and with quiet imports.
 
     Args:
         model, network: --model and --network.
         gives: what the network must give, see `kcorr.load`.
+        **options: what `recurrent_options` made.
     """
     if network is not None and not model.lower().endswith(".weights.h5"):
         raise CommandError(f"--network is for a .weights.h5 file; got the model {model}")
     with quiet_start():
         from kcorr.models import load
     try:
-        return load(model, network, gives=gives)
+        return load(model, network, gives=gives, **options)
     except ValueError as error:
-        raise CommandError(one_line(error)) from error
+        flags = f"{' '.join(_FLAGS[option] for option in options)}: " if options else ""
+        raise CommandError(f"{flags}{one_line(error)}") from error
 
 
 @contextlib.contextmanager

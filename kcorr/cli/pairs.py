@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kcorr.cli.errors import CommandError
 from kcorr.cli.folders import check_output_folder, check_outputs, make_output_folder
-from kcorr.cli.networks import load_network
+from kcorr.cli.networks import load_network, recurrent_options
 from kcorr.cli.pictures import Summary, needs_backward, save
 from kcorr.io import read_image
 
@@ -20,7 +20,7 @@ def run_pair(args):
     check_output_folder(args.output)
     paths = {kind: Path(args.output, _name(kind, args.format)) for kind in kinds}
     check_outputs(paths.values(), args.inputs, "folder")
-    network = load_network(args.model, args.network)
+    network = load_network(args.model, args.network, **recurrent_options(args))
     if before and getattr(network, "frames", 2) != 3:
         raise CommandError(
             f"three pictures, and {args.model} sees two at once; expected two, or a network of "

@@ -9,7 +9,7 @@ from PIL import Image
 from kcorr import viz
 from kcorr.cli.errors import CommandError, one_line
 from kcorr.cli.folders import check_output_folder, check_outputs, make_output_folder
-from kcorr.cli.networks import load_network
+from kcorr.cli.networks import load_network, recurrent_options
 from kcorr.cli.pictures import Summary, needs_backward, save
 from kcorr.cli.progress import progress
 from kcorr.datasets import Pairs, VideoFrames, Windows
@@ -40,7 +40,7 @@ def run_sequence(args):
     outputs = [path for name in names for path in _paths(args, name).values()]
     outputs += [Path(args.output, _VIDEO)] if "video" in args.save else []
     check_outputs(outputs, inputs, "folder")
-    network = load_network(args.model, args.network)
+    network = load_network(args.model, args.network, **recurrent_options(args))
     if getattr(network, "frames", 2) == 3:
         # The same pairs, with the frames before and behind: those of the same shot.
         pairs = Windows(frames, 4, stride, ends="repeat")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kcorr.cli.arguments import add_max_side, check_max_side, some_of
 from kcorr.cli.errors import CommandError
-from kcorr.cli.networks import add_model_arguments
+from kcorr.cli.networks import add_model_arguments, add_recurrent_arguments
 
 DESCRIPTION = """\
 Compute the disparity of a rectified stereo pair, x_left - x_right in pixels of the left picture, as
@@ -68,6 +68,7 @@ def add_arguments(parser):
         metavar="PX",
         help="disparity of the brightest colour (default: by the picture)",
     )
+    add_recurrent_arguments(parser)
 
 
 def run(args):
@@ -76,14 +77,14 @@ def run(args):
     import time
 
     from kcorr.cli.folders import check_output_folder, check_outputs, make_output_folder
-    from kcorr.cli.networks import load_network
+    from kcorr.cli.networks import load_network, recurrent_options
     from kcorr.cli.pairs import read_pair
 
     left, right = read_pair(args.left, args.right)
     check_output_folder(args.output)
     names = [name for kind in kinds for name in _names(kind)]
     check_outputs([Path(args.output, name) for name in names], (args.left, args.right), "folder")
-    network = load_network(args.model, args.network)
+    network = load_network(args.model, args.network, **recurrent_options(args))
     from kcorr.models import predict_disparity, rectification_problem
 
     start = time.perf_counter()

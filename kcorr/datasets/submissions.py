@@ -2,7 +2,9 @@
 
 KITTI takes a zip of 16-bit PNG files, in a folder for 2015 and at the top level for 2012. Sintel
 takes what its own program, the bundler, makes of two trees of .flo files, clean/ and final/; those
-trees are written here, the program comes with the data set.
+trees are written here, the program comes with the data set. Their files are named frame0001.flo,
+without the underscore of the data set's own frame_0001, as public programs of the field write them
+for it (the project's spec has frame_NNNN.flo, from memory).
 """
 
 import contextlib

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from kcorr import schema
+from kcorr.models.two_frames import features_of_one
 from kcorr.ops import fb_occlusion
 
 SMALLEST = 16  # height and width that the networks take as they are
@@ -54,8 +55,8 @@ def flow_signatures(network):
 
     Args:
         network: as `kcorr.models.DDFlowNet`: `net({"image1", "image2"}, backward=...)` gives
-            `flow` and `flow_backward`; `net.pyramid(image)`, if there is such a layer, the list of
-            features.
+            `flow` and `flow_backward`; `net.encode(images)`, if there is a `pyramid`, begins with
+            the features of its levels.
 
     Returns:
         {name: `Signature`}: `serving_default` and `serving_float` (flow), `flow_and_occlusion`
@@ -88,10 +89,7 @@ def flow_signatures(network):
 
     def features(image):
         # Convolutions with "same" padding take any size: nothing is padded here.
-        image = unit_range(image)
-        if hasattr(network, "prepared"):
-            image = network.prepared(image)
-        levels = network.pyramid(image)
+        levels = features_of_one(network, unit_range(image))
         return {f"level_{number}": level for number, level in enumerate(levels, start=1)}
 
     both = {schema.IMAGE1: PIXELS["uint8"], schema.IMAGE2: PIXELS["uint8"]}
@@ -113,18 +111,23 @@ def flow_signatures(network):
         )
     if not hasattr(network, "pyramid"):
         return signatures
-    widths = enumerate(network.pyramid.widths, start=1)
-    zoom = getattr(network, "zoom", 1)
-    enlarged = "" if zoom == 1 else f"{zoom:g}*"
     levels = {
         f"level_{number}": {
             "dtype": "float32",
-            "shape": f"b ceil({enlarged}h/{2**number}) ceil({enlarged}w/{2**number}) {width}",
+            "shape": f"b {_side(network, 'h', number)} {_side(network, 'w', number)} {width}",
             "unit": "features",
         }
-        for number, width in widths
+        for number, width in enumerate(network.pyramid.widths, start=1)
     }
     return {**signatures, "features": Signature(features, {"image": PIXELS["uint8"]}, levels)}
+
+
+def _side(network, letter, level):
+    """In words, how long a side of the image is in a level: ceil(h/4), 16*ceil(h/64), ..."""
+    divisor, zoom = getattr(network, "divisor", 1), getattr(network, "zoom", 1)
+    if divisor > 1:  # a multiple of it is halved without rounding
+        return f"{divisor // 2**level}*ceil({letter}/{divisor})"
+    return f"ceil({'' if zoom == 1 else f'{zoom:g}*'}{letter}/{2**level})"
 
 
 def _described(*keys):

@@ -16,6 +16,8 @@ FINEST = 2  # the level that the context network refines, a quarter of the image
 VARIANTS = {
     # 8,749,214 parameters: the 8.75 M that are quoted for the released network (from memory).
     "pwcnet": {},
+    # The same weights, which mean another flow: a file of weights alone fits both.
+    "pwcnet_published": {"normalise": "mean", "flow_scale": 20.0},
     # Less than a quarter of the multiplications, for CPUs. Sizes are kcorr's own.
     "pwcnet_small": {
         "feature_widths": (16, 24, 32, 48, 64, 96),
@@ -33,18 +35,21 @@ class PWCNet(TwoFrameNetwork):
     h / 2^L. Levels 6 to 2 carry flow; the flow of level 2 is refined by a dilated context network
     and enlarged to the images' size. Any size works; sizes from 64x64 are what it is made for.
 
-    The released network takes the mean over channels and `flow_scale` 20 (from memory of it, not
-    read). So pwcnet_small still answered zero flow after 1,500 steps of `recipes.flow_scenes` from
-    nothing; with the defaults here it does better than that within 100 on motions up to 8 pixels.
+    Sizes, slopes, dilations and connections are the released network's. Two defaults are kcorr's
+    own: `normalise` and `flow_scale`. Released are the mean over channels (from memory) and 20,
+    which `kcorr.models.build("pwcnet_published")` has; with these pwcnet_small still answered zero
+    flow after 1,500 steps of `recipes.flow_scenes` from nothing, and with the defaults here it does
+    better than that within 100 on motions up to 8 pixels.
 
     Args:
         feature_widths: channels of the pyramid's levels 1, 2, ...
         estimator_widths: channels that each level's estimator adds (weights are not shared).
         context_widths: hidden channels of the context network.
         radius: of the cost volume, in pixels of the level.
-        normalise: of the cost volume, "cosine", "mean" over channels or "none", see
-            `kcorr.ops.local_correlation`. A LeakyReLU follows.
-        flow_scale: the heads predict the flow in units of so many pixels of the enlarged image.
+        normalise: of the cost volume, "cosine" (kcorr's), "mean" over channels (the released
+            network's) or "none", see `kcorr.ops.local_correlation`. A LeakyReLU follows.
+        flow_scale: the heads predict the flow in units of so many pixels of the enlarged image: 2
+            is kcorr's, 20 the released network's.
 
     Call: `net({"image1": [b, h, w, 3], "image2": [b, h, w, 3]}, backward=False)`, images in [0, 1].
         Returns a dict:

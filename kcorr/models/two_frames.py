@@ -41,6 +41,21 @@ class TwoFrameNetwork(keras.Model):
         return {**there, **{name.replace("flow", "flow_backward"): back[name] for name in flows}}
 
 
+def features_of_one(network, images):
+    """The `features` that a call gives of first images; the second ones do not matter.
+
+    Args:
+        network: of `kcorr.models`, with a `pyramid`: those without have no features of one image.
+        images: [b, h, w, 3] in [0, 1].
+
+    Returns:
+        list of [b, h', w', c], level 1 first.
+    """
+    encoded = network.encode(enlarge_to_multiple(images, getattr(network, "divisor", 1)))
+    # Behind them a recurrent network has what it correlates and what its context is made of.
+    return encoded[: len(network.pyramid.widths)]
+
+
 def enlarge_to_multiple(images, divisor):
     """Bilinear resize of [b, h, w, c] to the next multiples of `divisor`; others are left alone.
 

@@ -1,6 +1,7 @@
 """Networks that are ready to call: the ones that ship with kcorr, and files."""
 
 import functools
+import inspect
 import zipfile
 from collections import Counter
 from dataclasses import dataclass, field
@@ -58,7 +59,7 @@ SHIPPED = {
 }
 
 
-def load(name_or_path, network=None, dtype="float32", gives=None):
+def load(name_or_path, network=None, dtype="float32", gives=None, **options):
     """A trained network, ready to call.
 
     Args:
@@ -71,6 +72,9 @@ def load(name_or_path, network=None, dtype="float32", gives=None):
             does.)
         dtype: dtype policy that the network computes in; a SavedModel keeps its own.
         gives: what is wanted: "flow", "landmarks", "labels" or "matches"; None takes any network.
+        **options: constructor arguments in place of the network's own, on which no weight's shape
+            depends: `correlation="on_demand"` makes a recurrent network take little memory,
+            `iterations=20` makes it slower and better.
 
     Returns:
         A `keras.Model`, dict in, dict out; for a SavedModel an object that is called alike. Its
@@ -79,18 +83,19 @@ def load(name_or_path, network=None, dtype="float32", gives=None):
 
     Raises:
         FileNotFoundError: no such file, or the weights of a shipped network are missing.
-        ValueError: an unknown name, a damaged file, or one that holds something else.
+        ValueError: an unknown name, a damaged file, or one that holds something else; options that
+            this network has not, or with which its weights do not fit.
     """
     if gives not in (None, "flow", *_OUTPUTS, "matches"):
         raise ValueError(f"gives must be flow, landmarks, labels, matches or None, got {gives!r}")
-    model = _load(name_or_path, network, dtype, gives)
+    model = _load(name_or_path, network, dtype, gives, options)
     given = gives_of(model)
     if given != (gives or given):
         raise ValueError(f"{name_or_path}: gives {given}; expected {kind_of_network(gives)}")
     return model
 
 
-def _load(name_or_path, network, dtype, gives):
+def _load(name_or_path, network, dtype, gives, options):
     if name_or_path in SHIPPED:
         shipped = SHIPPED[name_or_path]
         path = _WEIGHTS / shipped.file
@@ -99,9 +104,15 @@ def _load(name_or_path, network, dtype, gives):
                 f"{path}: the weights of {name_or_path!r} are missing from this installation of "
                 "kcorr; expected them to come with the package"
             )
-        return _load_weights(path, shipped.network, dtype, None, **shipped.options)
+        _check_options(name_or_path, _class(shipped.network), options)
+        return _load_weights(path, shipped.network, dtype, None, {**shipped.options, **options})
     path = Path(name_or_path)
     if path.is_dir():
+        if options:
+            raise ValueError(
+                f"{path}: a SavedModel stays as it was exported; expected it without "
+                f"{' and '.join(options)}"
+            )
         return load_saved_model(path, _allowed())
     name = path.name.lower()
     kind = next((one for one in (".weights.h5", ".keras") if name.endswith(one)), None)
@@ -112,14 +123,31 @@ def _load(name_or_path, network, dtype, gives):
     if kind is None:
         raise ValueError(f"{path}: not a model by its name; expected {_allowed()}")
     if kind == ".keras":
-        return _load_keras(path, dtype)
+        return _load_keras(path, dtype, options)
     known = sorted({**NETWORKS, **OBJECT_NETWORKS, **MATCH_NETWORKS})
     if network is not None and network not in known:
         raise ValueError(f"unknown network {network!r}; known are {', '.join(known)}")
-    return _load_weights(path, network, dtype, gives)
+    return _load_weights(path, network, dtype, gives, options)
 
 
-def _load_keras(path, dtype):
+def _class(network):
+    return {**NETWORKS, **OBJECT_NETWORKS, **MATCH_NETWORKS}[network][0]
+
+
+def _check_options(path, kind, options):
+    """Raises ValueError for an option that networks of this class have not."""
+
+    def has(kind, option):
+        return option in inspect.signature(kind.__init__).parameters
+
+    for option in options:
+        if not has(kind, option):
+            others = sorted(name for name, (other, _) in NETWORKS.items() if has(other, option))
+            expected = f"; expected {' or '.join(others)}" if others else ""
+            raise ValueError(f"{path}: {kind.__name__} has no {option!r} to choose{expected}")
+
+
+def _load_keras(path, dtype, options):
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path}: damaged, or not a .keras file; expected one that Keras saved")
     try:
@@ -131,16 +159,22 @@ def _load_keras(path, dtype):
         ) from error
     if gives_of(model) is None:
         raise ValueError(f"{path}: holds a {type(model).__name__}; expected {kind_of_network()}")
+    _check_options(path, type(model), options)
     policy = keras.dtype_policies.get(dtype)
-    if model.dtype_policy.name == policy.name:
+    if model.dtype_policy.name == policy.name and not options:
         return model
-    twin = type(model).from_config({**model.get_config(), "dtype": policy})
-    twin.build()
-    twin.set_weights(model.get_weights())
+    try:
+        twin = type(model).from_config({**model.get_config(), "dtype": policy, **options})
+        twin.build()
+        twin.set_weights(model.get_weights())
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: does not go with this {' and '.join(options)} ({first_line(error)})"
+        ) from error
     return twin
 
 
-def _load_weights(path, network, dtype, gives, **options):
+def _load_weights(path, network, dtype, gives, options):
     shapes, outputs = _stored_shapes(path)
     if network:
         families = [[network]]
@@ -164,8 +198,10 @@ def _load_weights(path, network, dtype, gives, **options):
             f"{path}: fits {' and '.join(fitting)}; expected to be told which by `network`"
         )
     [name] = fitting
-    model = build(name, dtype=dtype, **options, **_options(name, _free(name, outputs)))
+    _check_options(path, _class(name), options)
+    options = {"dtype": dtype, **_options(name, _free(name, outputs)), **options}
     try:
+        model = build(name, **options)
         model.load_weights(path)
     except Exception as error:  # HDF5 and Keras raise KeyError, OSError, ValueError, ...
         raise ValueError(f"{path}: does not fit {name} ({first_line(error)})") from error

@@ -9,9 +9,8 @@ exactly onto what the student sees (`kcorr.ops.transform_flow`).
 import tensorflow as tf
 
 from kcorr import schema
-from kcorr.ops import transform_image
 from kcorr.pipelines._seeds import SEED, draw, folded
-from kcorr.pipelines.hallucination import SHAPES, noise_at, rectangle_mask, superpixel_mask
+from kcorr.pipelines.hallucination import noise_at, noise_mask
 from kcorr.pipelines.views import random_affines, view
 
 # All of these are this library's or ARFlow's: the numbers of SelFlow and DistillFlow are not known.
@@ -62,7 +61,7 @@ def challenge(example, size, occlusion=OCCLUSION, colour=None, geometry=None):
         seen = random_jitter({**seen, SEED: folded(example[SEED], 61)}, **colour)
     mask = tf.zeros([*size, 1])
     if occlusion is not None:
-        mask = _noise_mask(example, affines[_TARGET], size, **occlusion)
+        mask = noise_mask(example, affines[_TARGET], size, **occlusion)
         seen[_TARGET] = noise_at(example, seen[_TARGET], mask)
     out = dict(example)
     for key, affine in affines.items():
@@ -71,22 +70,6 @@ def challenge(example, size, occlusion=OCCLUSION, colour=None, geometry=None):
     out[schema.HALLUCINATED] = tf.ensure_shape(mask, [*size, 1])
     out.pop(schema.SUPERPIXELS, None)  # served their purpose
     return out
-
-
-def _noise_mask(example, affine, size, shape="superpixels", **options):
-    if shape not in SHAPES:
-        raise ValueError(f"shape must be one of {', '.join(SHAPES)}, got {shape!r}")
-    if shape == "rectangles":
-        return rectangle_mask(example, size, **options)
-    if schema.SUPERPIXELS not in example:
-        raise ValueError(
-            "the example has no superpixels: wrap the source by with_superpixels and ask for that "
-            "key, or take shape='rectangles'"
-        )
-    labels, inside = transform_image(
-        example[schema.SUPERPIXELS][None], affine[None], size, method="nearest"
-    )
-    return superpixel_mask(example, labels[0], inside[0], **options)
 
 
 def random_jitter(

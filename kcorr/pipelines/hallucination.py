@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from kcorr import schema
 from kcorr.io import atomic_write
+from kcorr.ops import transform_image
 from kcorr.pipelines._seeds import draw
 
 SHAPES = ("superpixels", "rectangles")
@@ -129,6 +130,37 @@ def _read(path, size):
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
     return labels if labels.shape == size and labels.dtype == np.uint16 else None
+
+
+def noise_mask(example, affine, size, shape="superpixels", **options):
+    """Some patches of a view at random.
+
+    Args:
+        example: an example dict, for its seed and, of superpixels, their map.
+        affine: float32 [2, 3], from the pixels of the pictures to those of the view.
+        size: (height, width) of the view.
+        shape: one of `SHAPES`.
+        **options: of `superpixel_mask` or `rectangle_mask`.
+
+    Returns:
+        float32 [h, w, 1], 1 = inside one.
+
+    Raises:
+        ValueError: an unknown shape, or no `superpixels` although they are wanted.
+    """
+    if shape not in SHAPES:
+        raise ValueError(f"shape must be one of {', '.join(SHAPES)}, got {shape!r}")
+    if shape == "rectangles":
+        return rectangle_mask(example, size, **options)
+    if schema.SUPERPIXELS not in example:
+        raise ValueError(
+            "the example has no superpixels: wrap the source by with_superpixels and ask for that "
+            "key, or take shape='rectangles'"
+        )
+    labels, inside = transform_image(
+        example[schema.SUPERPIXELS][None], affine[None], size, method="nearest"
+    )
+    return superpixel_mask(example, labels[0], inside[0], **options)
 
 
 def superpixel_mask(example, labels, known, fewest=8, most=15):

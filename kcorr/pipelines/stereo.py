@@ -5,7 +5,7 @@ import tensorflow as tf
 from kcorr import schema
 from kcorr.pipelines._seeds import SEED, draw, folded
 from kcorr.pipelines.geometry import random_flips
-from kcorr.pipelines.hallucination import noise_at, rectangle_mask
+from kcorr.pipelines.hallucination import noise_at, noise_mask
 from kcorr.pipelines.views import view
 
 FOUR = (schema.IMAGE1, schema.IMAGE2, schema.IMAGE3, schema.IMAGE4)
@@ -20,7 +20,7 @@ def mirror_stereo(example, left_right=0.5, up_down=0.5):
 
     Args:
         example: an example dict with image1 (left, t), image2 (right, t), image3 and image4 (both
-            at t + 1), and no other map.
+            at t + 1), and no other map than `superpixels`.
         left_right: probability of swapping left and right.
         up_down: probability of turning upside down, independent of the other.
 
@@ -32,16 +32,17 @@ def mirror_stereo(example, left_right=0.5, up_down=0.5):
     """
     _check(example)
     turned = random_flips(example, left_right=0.0, up_down=up_down)
-    mirrored = random_flips({key: turned[key] for key in (*FOUR, SEED)}, 1.0, 0.0)
+    others = [schema.SUPERPIXELS] if schema.SUPERPIXELS in example else []
+    mirrored = random_flips({key: turned[key] for key in (*FOUR, *others, SEED)}, 1.0, 0.0)
     swap = draw(example, 71) < left_right
     out = dict(turned)
-    for key in FOUR:
-        out[key] = tf.where(swap, mirrored[_SWAPPED[key]], turned[key])
+    for key in (*FOUR, *others):
+        out[key] = tf.where(swap, mirrored[_SWAPPED.get(key, key)], turned[key])
         out[key].set_shape(turned[key].shape)
     return out
 
 
-def proxy_task(example, size, scale=(0.5, 1.0), noise=0.03, rectangles=(0, 4)):
+def proxy_task(example, size, scale=(0.5, 1.0), noise=0.03, patches=(0, 4), shape="rectangles"):
     """Adds what a student of Flow2Stereo sees: a crop of every picture, made smaller, with noise.
 
     All four pictures are made smaller and cropped alike, so that rows still agree between left and
@@ -49,19 +50,23 @@ def proxy_task(example, size, scale=(0.5, 1.0), noise=0.03, rectangles=(0, 4)):
     known.
 
     Args:
-        example: an example dict with image1 to image4.
+        example: an example dict with image1 to image4 and, for its shape, `superpixels`
+            (`kcorr.pipelines.with_superpixels`).
         size: (height, width) of what the student sees, at most that of the pictures.
         scale: (smallest, largest) factor that the pictures are made smaller by, at most 1; it is
             never so small that the picture would not fill `size`.
         noise: largest deviation of the Gaussian noise, drawn for each picture.
-        rectangles: (fewest, most) rectangles of uniform noise in each picture.
+        patches: (fewest, most) patches of uniform noise in each picture, chosen for each anew.
+        shape: of the patches, "rectangles" or "superpixels". The latter follow the outlines of one
+            picture; in the other three they lie near them, as far as things have moved.
 
     Returns:
         The example and, for each image k, `student_image<k>` float32 [h, w, 3] in [0, 1],
-        `student_affine<k>` [2, 3] and `student_noise<k>` [h, w, 1], 1 = inside a rectangle.
+        `student_affine<k>` [2, 3] and `student_noise<k>` [h, w, 1], 1 = inside a patch.
 
     Raises:
-        ValueError: a scale above 1 or not above 0, or the example lacks one of the pictures.
+        ValueError: a scale above 1 or not above 0, an unknown shape, or the example lacks one of
+            the pictures or the superpixels.
         tf.errors.InvalidArgumentError: (when it runs) a picture is smaller than `size`.
 
     Source: Liu et al., Flow2Stereo, CVPR 2020: which tasks; not how strong.
@@ -72,16 +77,17 @@ def proxy_task(example, size, scale=(0.5, 1.0), noise=0.03, rectangles=(0, 4)):
     affine = _smaller_window(example, size, scale)
     out = dict(example)
     for number, key in enumerate(FOUR):
-        own = {SEED: folded(example[SEED], 80 + number)}
+        own = {**example, SEED: folded(example[SEED], 80 + number)}
         image = view(example, key, affine, size)
         image += draw(own, 1, (), 0.0, noise) * tf.random.stateless_normal(
             [*size, 3], folded(own[SEED], 2)
         )
-        mask = rectangle_mask(own, size, *rectangles)
+        mask = noise_mask(own, affine, size, shape, fewest=patches[0], most=patches[1])
         image = noise_at(own, tf.clip_by_value(image, 0.0, 1.0), mask)
         out[schema.student(key)] = tf.ensure_shape(image, [*size, 3])
         out[schema.student_affine(key)] = affine
         out[schema.student_noise(key)] = tf.ensure_shape(mask, [*size, 1])
+    out.pop(schema.SUPERPIXELS, None)  # served their purpose
     return out
 
 
@@ -110,6 +116,6 @@ def _check(example, maps=False):
     missing = [key for key in FOUR if key not in example]
     if missing:
         raise ValueError(f"the example lacks {', '.join(missing)}: expected image1 to image4")
-    others = sorted(set(example) & set(schema.FIELDS) - set(FOUR))
+    others = sorted(set(example) & set(schema.FIELDS) - {*FOUR, schema.SUPERPIXELS})
     if others and not maps:
         raise ValueError(f"mirror_stereo cannot mirror {', '.join(others)}")

@@ -158,5 +158,5 @@ def test_out_of_memory_is_one_line(refused, network, inputs, tmp_path, monkeypat
 
     monkeypatch.setattr(type(network(name)), "__call__", starve)
     line = refused(COMMANDS[name][0], *inputs(name), "-o", tmp_path / "out")
-    assert "not enough memory" in line and "--max-side" in line
+    assert "not enough memory" in line and "--max-side" in line and "--low-memory" in line
     assert not (tmp_path / "out").exists()

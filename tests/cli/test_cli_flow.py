@@ -114,6 +114,7 @@ def test_alpha_and_16_bit_pictures_are_read(kcorr, planted, tmp_path, texture):
             ["--network", "alexnet"],
             "--network is for a .weights.h5 file; got the model ddflow_zoom",
         ),
+        (["--iterations", "0"], "--iterations is 0; expected a whole number from 1"),
         (["--save", "video"], "--save video is for a video or a folder; got two pictures"),
         (["a", "b"], "4 inputs; expected two or three pictures, one video or one folder of frames"),
     ],
@@ -122,6 +123,37 @@ def test_bad_options(refused, planted, frames, tmp_path, options, said):
     line = refused("flow", *frames, *options, "-o", tmp_path / "out")
     assert line == f"kcorr flow: {said}"
     assert not (tmp_path / "out").exists()
+
+
+def test_low_memory_is_the_same_flow(kcorr, frames, tmp_path):
+    from kcorr.models import build
+
+    model = tmp_path / "recurrent.keras"
+    build("recurrent_small").save(model)
+    flows = {}
+    for name, options in {
+        "usual": ["--iterations", "2"],
+        "low": ["--iterations", "2", "--low-memory"],
+        "more": ["--low-memory"],
+    }.items():
+        options = [*options, "--model", model, "--save", "flow", "-o", tmp_path / name]
+        result = kcorr("flow", *frames, *options)
+        assert (result.status, result.err) == (0, "")
+        flows[name], _ = read_flow(tmp_path / name / "flow.flo")
+    np.testing.assert_allclose(flows["low"], flows["usual"], rtol=1e-3, atol=1e-3)
+    assert np.abs(flows["more"] - flows["usual"]).mean() > 0.01
+
+
+@pytest.mark.parametrize("command", ["flow", "stereo", "export"])
+def test_low_memory_is_for_recurrent_networks(refused, frames, tmp_path, command):
+    out = tmp_path / "out"
+    given = ["ddflow", out] if command == "export" else [*frames, "-o", out, "--model", "ddflow"]
+    line = refused(command, *given, "--low-memory")
+    assert line == (
+        f"kcorr {command}: --low-memory: ddflow: DDFlowNet has no 'correlation' to choose; "
+        "expected recurrent or recurrent_small"
+    )
+    assert not out.exists()
 
 
 def test_one_picture_is_too_few(refused, frames):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import time
@@ -16,6 +17,7 @@ import kcorr
 from kcorr.export import export_flow, next_version, saved_model
 from kcorr.export.card import variables_sha256
 from kcorr.export.signatures import flow_signatures
+from kcorr.models.registry import NETWORKS, build
 
 
 def tree(folder):
@@ -283,3 +285,25 @@ def test_served_features_are_what_the_flow_is_made_of():
     assert len(found) == len(expected) == 3 and expected[1].shape == (1, 7, 12, 5)
     for number, features in enumerate(expected, start=1):
         np.testing.assert_allclose(found[f"level_{number}"], features, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(name for name in NETWORKS if name.endswith("_small")))
+def test_served_features_are_those_of_a_call(name):
+    """At a size that no network takes as it is."""
+    keras.utils.set_random_seed(3)
+    network = build(name)
+    image = np.random.default_rng(0).integers(0, 256, (1, 37, 70, 3), np.uint8)
+    pixels = tf.constant(image / 255, "float32")
+    expected = network({"image1": pixels, "image2": 1 - pixels})["features"]
+    signature = flow_signatures(network).get("features")
+    assert (signature is None) == (name in ("flownet_s_small", "spynet_small"))
+    if signature is None:  # what they have is of the pair, or the pictures themselves
+        return
+    found = signature.function(tf.constant(image))
+    assert list(found) == list(signature.outputs) == [f"level_{i + 1}" for i in range(len(found))]
+    names = {"h": 37, "w": 70, "b": 1, "ceil": math.ceil}
+    for key, features in zip(found, expected, strict=True):
+        np.testing.assert_allclose(found[key], features, rtol=1e-5, atol=1e-5)
+        assert np.std(features) > 1e-3
+        shape = signature.outputs[key]["shape"].split()
+        assert [eval(side, names) for side in shape] == list(features.shape)

@@ -79,6 +79,13 @@ def test_parameters_of_each_part():
     assert parameters("pwcnet_small") == 2_076_782
 
 
+def test_the_published_variant_has_the_same_weights():
+    with keras.StatelessScope(initialize_variables=False):
+        ours, published = build("pwcnet"), build("pwcnet_published")
+    assert [w.shape for w in published.weights] == [w.shape for w in ours.weights]
+    assert published.config == {**ours.config, "normalise": "mean", "flow_scale": 20.0}
+
+
 def test_too_few_levels_are_refused():
     with pytest.raises(ValueError, match="at least three levels"):
         PWCNet(feature_widths=(4, 5))

@@ -248,9 +248,11 @@ def test_exported(tmp_path):
     images = pictures(70, 64)
     found = served.signatures["serving_float"](**{k: tf.constant(v) for k, v in images.items()})
     assert_close(found["flow"].numpy(), call(network, images)["flow"], rtol=1e-4, atol=1e-4)
-    picture = tf.zeros([1, 64, 64, 3], tf.uint8)
+    picture = tf.constant(np.uint8(255 * images["image1"]))
     levels = served.signatures["features"](image=picture)
-    assert [levels[f"level_{i}"].shape[1] for i in (1, 2, 3)] == [32, 16, 8]
+    again = {"image1": np.float32(picture) / 255, "image2": images["image2"]}
+    expected = call(network, again)["features"]
+    assert_close([levels[f"level_{i}"].numpy() for i in (1, 2, 3)], expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.tensorflow_only

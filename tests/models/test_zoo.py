@@ -9,6 +9,8 @@ import pytest
 from kcorr.models import SelFlowNet, build, load, zoo
 from kcorr.models.registry import MATCH_NETWORKS, NETWORKS
 
+PWC_NETS = ("pwcnet", "pwcnet_published")  # their weights are shaped alike
+
 
 @pytest.fixture(scope="module")
 def network():
@@ -47,7 +49,7 @@ def test_the_dtype_policy_is_the_callers(network, files, name):
 
 def test_weights_find_their_network(tmp_path):
     # Not FlowNet's large ones: 155 MB each, and their small twins are found in the same way.
-    for name in sorted(NETWORKS.keys() - {"flownet_s", "flownet_c"}):
+    for name in sorted(NETWORKS.keys() - {"flownet_s", "flownet_c", *PWC_NETS}):
         path = tmp_path / f"{name}.weights.h5"
         original = build(name)
         original.save_weights(path)
@@ -64,6 +66,16 @@ def test_weights_that_fit_two_networks_ask_which(files, monkeypatch):
     assert load(files / "net.weights.h5", network="twin").border == "edge"
 
 
+def test_weights_of_pwcnet_and_of_its_published_form_ask_which(tmp_path):
+    path = tmp_path / "pwc.weights.h5"
+    original = build("pwcnet_published")
+    original.save_weights(path)
+    with pytest.raises(ValueError, match="fits pwcnet and pwcnet_published; expected to be told"):
+        load(path)
+    loaded = load(path, network="pwcnet_published")
+    assert loaded.flow_scale == 20 and _same(loaded, original)
+
+
 def test_a_shipped_network_is_found_by_name(network, files, monkeypatch):
     monkeypatch.setattr(zoo, "_WEIGHTS", files)
     entry = zoo.Shipped("ddflow_small", "net.weights.h5", "for this test", {"zoom": 2})
@@ -73,6 +85,58 @@ def test_a_shipped_network_is_found_by_name(network, files, monkeypatch):
     monkeypatch.setitem(zoo.SHIPPED, "lost", zoo.Shipped("ddflow_small", "lost.weights.h5", ""))
     with pytest.raises(FileNotFoundError, match="the weights of 'lost' are missing from this"):
         load("lost")
+
+
+@pytest.fixture(scope="module")
+def recurrent(tmp_path_factory):
+    """A folder with recurrent.keras and recurrent.weights.h5, and their network."""
+    folder = tmp_path_factory.mktemp("recurrent")
+    network = build("recurrent_small")
+    network.save(folder / "recurrent.keras")
+    network.save_weights(folder / "recurrent.weights.h5")
+    return folder, network
+
+
+@pytest.mark.parametrize("name", ["recurrent.keras", "recurrent.weights.h5"])
+def test_options_replace_the_networks_own(recurrent, name):
+    folder, network = recurrent
+    loaded = load(folder / name, correlation="on_demand", iterations=2)
+    changed = {"correlation": "on_demand", "iterations": 2}
+    assert loaded.get_config() == {**network.get_config(), **changed}
+    assert _same(loaded, network)
+    random = np.random.default_rng(0)
+    images = {key: random.random((1, 65, 84, 3), "float32") for key in ("image1", "image2")}
+    found, expected = loaded(images), network(images, iterations=2)
+    assert len(found["flow_pyramid"]) == 2 and np.abs(expected["flow"]).mean() > 0.1
+    np.testing.assert_allclose(found["flow"], expected["flow"], rtol=1e-3, atol=1e-3)
+
+
+def test_options_of_shipped_networks(network, files, monkeypatch):
+    monkeypatch.setattr(zoo, "_WEIGHTS", files)
+    entry = zoo.Shipped("ddflow_small", "net.weights.h5", "for this test", {"zoom": 2})
+    monkeypatch.setitem(zoo.SHIPPED, "planted", entry)
+    planted = load("planted", zoom=1.5)
+    assert _same(planted, network) and planted.zoom == 1.5
+
+
+@pytest.mark.parametrize("kind", ["keras", "weights.h5"])
+def test_options_that_a_network_has_not(files, recurrent, kind):
+    flow, folder = files / f"net.{kind}", recurrent[0] / f"recurrent.{kind}"
+    for path, options, said in [
+        (
+            flow,
+            {"correlation": "on_demand"},
+            "DDFlowNet has no 'correlation' to choose; expected recurrent or recurrent_small",
+        ),
+        (flow, {"colour": 1}, "DDFlowNet has no 'colour' to choose"),
+        (folder, {"iterations": 0}, "iterations must be a whole number from 1, got 0"),
+        (folder, {"correlation": "none"}, "correlation must be one of all_pairs, on_demand, got"),
+        (folder, {"hidden": 8}, "does not "),
+    ]:
+        with pytest.raises(ValueError) as caught:
+            load(path, **options)
+        line = str(caught.value)
+        assert line.startswith(f"{path}: ") and said in line and "\n" not in line
 
 
 def test_the_table_of_shipped_networks_makes_sense():

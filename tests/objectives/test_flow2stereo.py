@@ -127,7 +127,7 @@ def proxied(batch, crop, **options):
 
 def test_the_student_learns_what_is_visible_for_the_teacher_and_no_noise(scene):
     batch, flows = scene
-    given = proxied(batch, (32, 40), scale=(0.7, 0.7), noise=0.0, rectangles=(3, 3))
+    given = proxied(batch, (32, 40), scale=(0.7, 0.7), noise=0.0, patches=(3, 3))
     affine = given["student_affine1"].numpy()
     said = {pair: np.full((32, 40, 2), (1.0, -0.5), np.float32) for pair in PAIRS}
     views = {key: given[f"student_{key}"].numpy() for key in FOUR}
@@ -149,7 +149,7 @@ def test_the_student_learns_what_is_visible_for_the_teacher_and_no_noise(scene):
 def test_noise_that_the_student_sees_is_not_compared(scene, occlusion):
     """Whatever is in the rectangles of any picture, the photometric term stays as it is."""
     batch, flows = scene
-    given = proxied(batch, (32, 40), scale=(0.7, 0.7), noise=0.0, rectangles=(3, 3))
+    given = proxied(batch, (32, 40), scale=(0.7, 0.7), noise=0.0, patches=(3, 3))
     options = {"photometric": "brightness", "photometric_frames": "seen", "occlusion": occlusion}
     # The same small flow everywhere, there and back, so that what is seen tells none apart.
     said = {(i, j): np.full((32, 40, 2), np.sign(j - i), np.float32) for i, j in PAIRS}
@@ -169,7 +169,7 @@ def test_noise_that_the_student_sees_is_not_compared(scene, occlusion):
 def test_a_student_that_is_right_has_no_loss_but_the_least(scene):
     """Teacher's flow times the scale is what a perfect student says."""
     batch, flows = scene
-    given = proxied(batch, SIZE, scale=(1.0, 1.0), noise=0.0, rectangles=(0, 0))
+    given = proxied(batch, SIZE, scale=(1.0, 1.0), noise=0.0, patches=(0, 0))
     terms = DistilledStereo(Planted(batch, flows), Planted(batch, flows)).terms(given, True)
     np.testing.assert_allclose(terms["distillation"], [12 * 0.01**0.4], rtol=1e-3)
 

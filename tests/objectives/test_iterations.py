@@ -8,7 +8,13 @@ from _planted import PixelReader, marked
 
 from kcorr.losses import census
 from kcorr.models import build
-from kcorr.objectives import ChallengedFlow, DistilledFlow, Flow2Stereo, UnsupervisedFlow
+from kcorr.objectives import (
+    ChallengedFlow,
+    DistilledFlow,
+    FineTunedFlow,
+    Flow2Stereo,
+    UnsupervisedFlow,
+)
 from kcorr.objectives.directions import flows_between
 from kcorr.ops import backward_warp, fb_occlusion
 
@@ -70,6 +76,21 @@ def test_each_iteration_counts_where_the_last_one_is_visible(numbers):
     np.testing.assert_array_equal(terms["hidden"], last["hidden"])
 
 
+@pytest.mark.parametrize("robust", [{}, {"epsilon": 0.01, "exponent": 0.4}])
+def test_fine_tuning_counts_known_pixels_of_each_iteration(robust):
+    """The truth is one pixel above the planted motion in the upper half and unknown below."""
+    batch = frames(1, 2)
+    batch["flow"] = planted(1, 2, (0, -1))
+    batch["valid"] = np.float32(np.indices((1, *SIZE, 1))[1] < SIZE[0] / 2)
+    batch["flow"][batch["valid"][..., 0] == 0] = 1e6
+    errors = np.hypot(*(ERRORS + np.float32([0, 1])).T)
+    if robust:
+        errors = (errors + robust["epsilon"]) ** robust["exponent"]
+    for gamma, expected in ((GAMMA, WEIGHTS @ errors), (1.0, errors.mean()), (None, errors[-1])):
+        terms = FineTunedFlow(Steps(), gamma=gamma, **robust).terms(batch, training=True)
+        np.testing.assert_allclose(terms["endpoint"], [expected], rtol=1e-4)
+
+
 def penalty(error):
     return ((np.abs(error) + 0.01) ** 0.4).sum() / 2
 
@@ -128,7 +149,7 @@ def test_it_trains_and_moves_every_weight():
 
 
 def test_networks_without_iterations_or_pyramid_are_refused_by_name():
-    for kind in (UnsupervisedFlow, ChallengedFlow, Flow2Stereo):
+    for kind in (UnsupervisedFlow, ChallengedFlow, Flow2Stereo, FineTunedFlow):
         with pytest.raises(ValueError, match=r"gamma weighs the iter.* 'spynet' has none"):
             kind(build("spynet_small"), gamma=0.8)
 

@@ -62,7 +62,7 @@ def test_mirror_refuses_maps_and_lacking_pictures(scenes):
 def test_the_student_sees_smaller_crops(scenes):
     factors = set()
     for seed in range(6):
-        out = proxy_task(example(scenes[3], seed), CROP, noise=0.0, rectangles=(0, 0))
+        out = proxy_task(example(scenes[3], seed), CROP, noise=0.0, patches=(0, 0))
         affine = out["student_affine1"].numpy()
         scale = affine[0, 0]
         factors.add(float(scale))
@@ -82,7 +82,7 @@ def test_the_moved_flow_maps_the_students_pictures_onto_each_other():
     scenes = StereoScenes(textures, SIZE, **options, all_pairs=True)
     for seed in range(6):
         record = scenes[seed]
-        out = proxy_task(example(record, seed), CROP, noise=0.0, rectangles=(0, 0))
+        out = proxy_task(example(record, seed), CROP, noise=0.0, patches=(0, 0))
         for i, j in ((1, 2), (1, 3), (4, 1)):
             affines = [out[f"student_affine{k}"][None] for k in (i, j)]
             visible = 1 - record[f"occlusion{i}{j}"][None]
@@ -97,7 +97,7 @@ def test_the_moved_flow_maps_the_students_pictures_onto_each_other():
 
 
 def test_a_scale_of_one_is_a_plain_crop(scenes):
-    out = proxy_task(example(scenes[1], 5), CROP, scale=(1.0, 1.0), noise=0.0, rectangles=(0, 0))
+    out = proxy_task(example(scenes[1], 5), CROP, scale=(1.0, 1.0), noise=0.0, patches=(0, 0))
     left, top = (-out["student_affine1"].numpy()[:, 2]).astype(int)
     for key in FOUR:
         cut = scenes[1][key][top : top + CROP[0], left : left + CROP[1]] / 255
@@ -106,8 +106,8 @@ def test_a_scale_of_one_is_a_plain_crop(scenes):
 
 
 def test_noise_differs_between_pictures_and_rectangles_are_marked(scenes):
-    plain = proxy_task(example(scenes[1], 5), CROP, noise=0.0, rectangles=(0, 0))
-    noisy = proxy_task(example(scenes[1], 5), CROP, noise=0.1, rectangles=(3, 3))
+    plain = proxy_task(example(scenes[1], 5), CROP, noise=0.0, patches=(0, 0))
+    noisy = proxy_task(example(scenes[1], 5), CROP, noise=0.1, patches=(3, 3))
     masks = []
     for k in (1, 2, 3, 4):
         difference = np.abs(noisy[f"student_image{k}"] - plain[f"student_image{k}"]).mean(-1)
@@ -119,6 +119,29 @@ def test_noise_differs_between_pictures_and_rectangles_are_marked(scenes):
     for k in (1, 2, 3, 4):
         image = noisy[f"student_image{k}"].numpy()
         assert image.min() >= 0 and image.max() <= 1
+
+
+def test_superpixels_are_whole_and_turn_with_the_pictures(scenes):
+    """One picture's; which of them are noise is chosen for each picture anew."""
+    record = pipelines.with_superpixels(scenes, segments=30)[1]
+    given = example(record, 5, keys=[*FOUR, "superpixels"])
+    mirrored = mirror_stereo(given, left_right=1.0, up_down=0.0)
+    np.testing.assert_array_equal(mirrored["superpixels"], record["superpixels"][:, ::-1])
+    out = proxy_task(given, CROP, (1.0, 1.0), noise=0.0, patches=(2, 4), shape="superpixels")
+    left, top = (-out["student_affine1"].numpy()[:, 2]).astype(int)
+    labels = record["superpixels"][top : top + CROP[0], left : left + CROP[1], 0]
+    chosen = set()
+    for k in (1, 2, 3, 4):
+        mask = out[f"student_noise{k}"].numpy()[..., 0] > 0
+        numbers = set(labels[mask])
+        assert 2 <= len(numbers) <= 4 and not numbers & set(labels[~mask])
+        cut = record[f"image{k}"][top : top + CROP[0], left : left + CROP[1]] / 255
+        changed = np.abs(out[f"student_image{k}"] - cut).max(-1) > 1e-4
+        np.testing.assert_array_equal(changed, mask)
+        chosen.add(frozenset(numbers))
+    assert len(chosen) > 1 and "superpixels" not in out
+    with pytest.raises(ValueError, match="wrap the source by with_superpixels"):
+        proxy_task(example(record), CROP, shape="superpixels")
 
 
 def test_a_small_picture_is_shrunk_less_and_a_smaller_one_refused(scenes):

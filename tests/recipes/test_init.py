@@ -51,6 +51,15 @@ def test_a_zoomed_network_stays_one(saved, load_init):
             load_init(other, str(saved / "zoomed.keras"))
 
 
+def test_flow_in_another_unit_is_no_start(tmp_path, load_init):
+    """The weights of pwcnet and pwcnet_published are shaped alike and mean another flow."""
+    for options, said in (({"normalise": "mean"}, "normalise"), ({"flow_scale": 20.0}, "flow_sc")):
+        build("pwcnet_small", **options).save(tmp_path / "pwc.keras")
+        with pytest.raises(common.UserError, match=rf"pwc\.keras: this network has another {said}"):
+            load_init(build("pwcnet_small"), str(tmp_path / "pwc.keras"))
+        load_init(build("pwcnet_small", **options), str(tmp_path / "pwc.keras"))
+
+
 def test_weights_of_another_network_are_one_line(saved, load_init):
     with pytest.raises(common.UserError, match=r"plain\.keras: its weights do not fit --network="):
         load_init(build("flownet_s_small"), str(saved / "plain.keras"))

@@ -284,11 +284,7 @@ WRONG = [
     ("object_results", ["--rows=cube"], "--rows takes arm, arm_log"),
     ("object_results", ["--rows="], "--rows must name at least one row"),
     ("flow_scenes", ["--learning_rate=-1"], "not a non-negative number"),
-    *(
-        (name, ["--gamma=0.8"], "--network=recurrent_small")
-        for name in LEARNING
-        if name != "flow_finetune"
-    ),
+    *((name, ["--gamma=0.8"], "--network=recurrent_small") for name in LEARNING),
     ("flow_scenes", ["--ema=1.5"], "not a number in the range [0, 1]"),
     ("flow_scenes", ["--steps=many"], "--steps=many"),
     ("flow_scenes", ["--seed=-1"], "-1 is not an integer in the range [0, 4294967295]"),
