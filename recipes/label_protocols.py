@@ -1,7 +1,8 @@
 """How networks of dense labels are measured: the protocols of their papers.
 
 Errors are in pixels of the pictures, or in per cent: of the distance of the eyes where the data has
-eyes, else of the pictures' width.
+eyes, else of the pictures' width. Labels are compared by inner products where a paper's protocol
+does, else by directions, as `kcorr match-points` compares them.
 """
 
 import tempfile
@@ -101,7 +102,8 @@ def equivariance(network, pictures):
     for batch in object_views.views_of(on_a_grid(pictures)):
         first, second = (output_of(network, batch[f"image{k}"], "labels") for k in (1, 2))
         start, end, seen = (batch[key].numpy() for key in ("points1", "points2", "visible"))
-        errors.append(point_errors(match_points(first, start, second), end, seen))
+        found = match_points(first, start, second, normalise="cosine")
+        errors.append(point_errors(found, end, seen))
         unmoved.append(point_errors(start, end, seen))
     return {
         "equivariance px": mean_of(np.concatenate(errors)),
@@ -290,8 +292,8 @@ def cycles(labels, images, identity):
     size = images.shape[1:3]
     grid = grid_of(size, [side // 4 for side in size], CYCLE_STEP)[None]
     points = np.repeat(grid, len(images), axis=0)
-    errors = cycle_errors(labels, points, labels[others])
-    there = match_points(labels, points, labels[others])
+    errors = cycle_errors(labels, points, labels[others], normalise="cosine")
+    there = match_points(labels, points, labels[others], normalise="cosine")
     return {
         "cycle px": float(errors.mean()),
         "spread px": float(there.std(axis=1).mean()),

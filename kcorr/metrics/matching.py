@@ -214,7 +214,7 @@ def plane_reflection(vectors):
     return np.eye(len(normal)) - 2 * np.outer(normal, normal)
 
 
-def cycle_errors(first, points, second, stride=2, lattice="centre"):
+def cycle_errors(first, points, second, stride=2, lattice="centre", normalise="none"):
     """How far points come back from where they left, matched to another picture and back.
 
     It needs no ground truth, and tells consistent labels of two people from inconsistent ones (but
@@ -224,12 +224,14 @@ def cycle_errors(first, points, second, stride=2, lattice="centre"):
         first, second: [b, h, w, c].
         points: [b, n, 2] pixels of the first pictures.
         stride, lattice: see `cell_of`.
+        normalise: see `nearest_points`.
 
     Returns:
         [b, n] pixels.
     """
-    there = match_points(first, points, second, stride, lattice)
-    return point_errors(match_points(second, there, first, stride, lattice), points)
+    options = {"stride": stride, "lattice": lattice, "normalise": normalise}
+    there = match_points(first, points, second, **options)
+    return point_errors(match_points(second, there, first, **options), points)
 
 
 def procrustes_angle(predicted, target, visible=None):
