@@ -11,11 +11,11 @@ from _command import recipe
 from kcorr import datasets
 from kcorr.datasets import DeformableFaces
 from kcorr.export import export_network
-from kcorr.io import write_image
+from kcorr.io import read_image, write_image
 from kcorr.models import build, load
 from recipes import common, object_symmetry, object_training, objects
 
-FEW = "12 pictures are fewer than 20, so none is held out"
+FEW = "fewer than 20 pictures (12), so none is held out"
 SMALL = ("--steps=2", "--epoch_steps=2", "--side=40", "--crop=4", "--noprogress")
 
 
@@ -117,6 +117,37 @@ def test_more_pictures_to_be_rebuilt_from_than_a_batch_has_elsewhere(tmp_path):
     assert json.loads((tmp_path / "metrics.json").read_text())["val_matching"] > 0
 
 
+MATCHING = {"equivariance px", "equivariance px, unmoved", "same px"}
+TRANSFER = {"transfer px", "transfer, plane fitted px", "transfer px, unmoved"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("data", "symmetry", "measures", "picture"),
+    [
+        ("two_arms", "bilateral", {"different px", "nearest %"} | TRANSFER, "symmetry"),
+        ("n_fold", "rotation3", {"match px", "axis deg"}, "axis"),
+        ("sphere", "none", {"different px", "nearest %", "angle deg"}, "unrolled"),
+    ],
+)
+def test_films_of_objects_with_a_symmetry(tmp_path, data, symmetry, measures, picture):
+    run, workdir = tmp_path / "run", tmp_path / "measured"
+    flags = ("--smoke", "--side=32", f"--data={data}", f"--symmetry={symmetry}")
+    done = recipe("object_frame", *flags, f"--workdir={run}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    flags = (f"--data={data}", f"--model={run / 'network.keras'}")
+    flags += ("--symmetric",) if symmetry == "bilateral" else ()
+    done = recipe("evaluate_landmarks", *flags, f"--workdir={workdir}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    (found,) = json.loads((workdir / "metrics.json").read_text()).values()
+    # What is not finite is left out there.
+    assert set(found) == MATCHING | measures and all(0 < value < 180 for value in found.values())
+    pictures = {path.stem: path for path in (workdir / "pictures").glob("*.png")}
+    assert set(pictures) == {"labels", "matches", "unrolled", picture}
+    for path in pictures.values():
+        assert read_image(path).std() > 10, path
+
+
 @pytest.mark.slow
 def test_a_table_without_points_leaves_cycles(pictures, tmp_path):
     folder = shutil.copytree(pictures, tmp_path / "pictures")
@@ -215,6 +246,19 @@ def test_a_crop_that_does_not_go_with_the_networks_pictures_is_one_line(tmp_path
     done = recipe("evaluate_landmarks", "--smoke", "--crop=20", f"--workdir={tmp_path}")
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert "--crop leaves less than 16 pixels of --side" in done.stderr
+
+
+@pytest.mark.slow
+def test_one_picture_has_no_other_to_be_rebuilt_from(pictures, tmp_path):
+    folder = tmp_path / "one"
+    folder.mkdir()
+    shutil.copy(pictures / "0.png", folder)
+    flags = (f"--data_dir={folder}", "--exchange=1", *SMALL, f"--workdir={tmp_path / 'run'}")
+    done = recipe("object_frame", *flags)
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    line = "object_frame: --exchange=1 needs at least 2 pictures to learn from; there is 1"
+    assert done.stderr.splitlines()[-1] == line
+    assert not (tmp_path / "run" / "network.keras").exists()
 
 
 @pytest.mark.slow

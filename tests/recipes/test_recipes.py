@@ -34,6 +34,11 @@ MORE = {
 WEIGHTS = {
     "flow_selflow": 1_461_740, "flow_finetune": 1_207_724, "flow_scenes": 1_059_952,
     "flow_unsupervised": 2_076_782, "flow_ddflow": 5_537_594, "quickstart": 1_207_724,
+    "landmarks": 288_458, "object_frame": 335_811,  # with the moving means of batch normalisation
+}  # fmt: skip
+PICTURES = {
+    "evaluate_flow": 2, "flow_unsupervised": 3, "flow_ddflow": 3, "quickstart": 7,
+    "landmarks": 3, "object_frame": 3, "evaluate_landmarks": 5,
 }  # fmt: skip
 
 
@@ -97,7 +102,7 @@ def test_smoke_leaves_no_temporary_file(smoke_run, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", LEARNING)
+@pytest.mark.parametrize("name", (*LEARNING, *OBJECTS))
 def test_learning_leaves_a_network_a_log_and_checkpoints(smoke_run, name):
     _, workdir = smoke_run(name)
     log = [json.loads(line) for line in (workdir / "log.jsonl").read_text().splitlines()]
@@ -123,10 +128,7 @@ def weights(path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "least"),
-    [("evaluate_flow", 2), ("flow_unsupervised", 3), ("flow_ddflow", 3), ("quickstart", 7)],
-)
+@pytest.mark.parametrize(("name", "least"), PICTURES.items())
 def test_pictures_show_something(smoke_run, name, least):
     _, workdir = smoke_run(name)
     pictures = sorted((workdir / "pictures").glob("*.png"))
@@ -213,19 +215,21 @@ def test_benchmark_measures_every_section_and_writes_it_as_json(smoke_run):
 
 
 @pytest.mark.slow
-def test_the_same_command_again_goes_on_where_it_ended(smoke_run):
-    _, workdir = smoke_run("flow_ddflow")
-    names = [f"{stage}network.weights.h5" for stage in ("", "teacher/")]
+@pytest.mark.parametrize("name", ("flow_ddflow", *OBJECTS))
+def test_the_same_command_again_goes_on_where_it_ended(smoke_run, name):
+    _, workdir = smoke_run(name)
+    stages = ("", "teacher/") if name == "flow_ddflow" else ("",)
+    names = [f"{stage}network.weights.h5" for stage in stages]
     before = [weights(workdir / name) for name in names]
     log = (workdir / "log.jsonl").read_text()
-    for name in names:
-        (workdir / name).unlink()
-    done = recipe("flow_ddflow", "--smoke", *MORE["flow_ddflow"], f"--workdir={workdir}")
+    for file in names:
+        (workdir / file).unlink()
+    done = recipe(name, "--smoke", *MORE.get(name, ()), f"--workdir={workdir}")
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stderr.splitlines() == ["going on from step 4 of 4"] * 2  # teacher and student
+    assert done.stderr.splitlines() == ["going on from step 4 of 4"] * len(stages)
     assert (workdir / "log.jsonl").read_text() == log
-    for name, expected in zip(names, before, strict=True):
-        for found, known in zip(weights(workdir / name), expected, strict=True):
+    for file, expected in zip(names, before, strict=True):
+        for found, known in zip(weights(workdir / file), expected, strict=True):
             np.testing.assert_array_equal(found, known)
 
 
