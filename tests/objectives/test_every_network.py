@@ -7,9 +7,11 @@ import keras
 import numpy as np
 import pytest
 
+from kcorr import pipelines
 from kcorr.models import build
 from kcorr.models.registry import NETWORKS
 from kcorr.objectives import (
+    ChallengedFlow,
     DistilledFlow,
     FineTunedFlow,
     Flow2Stereo,
@@ -55,6 +57,40 @@ def batch():
     return {name: keras.ops.convert_to_tensor(np.float32(a)) for name, a in arrays.items()}
 
 
+class Mover(keras.Model):
+    """A teacher who says one motion; the scene moves by (2, 1) from each frame to the next."""
+
+    def __init__(self, x=2, y=1):
+        super().__init__()
+        self.motion, self.built = np.float32([x, y]), True
+
+    def call(self, inputs, training=False, backward=False):
+        flow = keras.ops.zeros_like(inputs["image1"][..., :2]) + self.motion
+        return {"flow": flow, "flow_backward": -flow} if backward else {"flow": flow}
+
+
+@pytest.fixture(scope="module")
+def challenges(batch):
+    """{how many frames: batch} of what DistillFlow's and SelFlow's students see of the scene."""
+    frames = [np.roll(batch["image1"], (i - 1, 2 * i - 2), (1, 2)) for i in range(5)]
+    noise = {"shape": "rectangles", "fewest": 2, "most": 4}
+    harder = {"colour": pipelines.COLOUR, "geometry": pipelines.GEOMETRY}
+    batches = {}
+    for count, numbers, options in ((2, (1, 2), harder), (5, range(5), {})):
+        examples = [
+            pipelines.challenge(
+                {"seed": np.int32([b, 7]), **{f"image{i}": frames[i][b] for i in numbers}},
+                (48, 72),
+                noise,
+                **options,
+            )
+            for b in range(2)
+        ]
+        keys = sorted(examples[0].keys() - {"seed"})
+        batches[count] = {key: keras.ops.stack([one[key] for one in examples]) for key in keys}
+    return batches
+
+
 # Without occlusion handling, as one begins: the masks of an untrained network can hide everything.
 def unsupervised(network):
     return UnsupervisedFlow(network, occlusion=False, smoothness=0.1)
@@ -68,6 +104,17 @@ def hallucinated(network):
     return HallucinatedFlow(network, learn="visible", occlusion=False)
 
 
+def challenged(network):
+    """Of an ensemble that agrees well enough."""
+    teachers = [Mover(1.8), Mover(2.2)]
+    return ChallengedFlow(network, teachers, agreement=1.0, smoothness=0.1)
+
+
+def window(network):
+    """Five frames, four flows."""
+    return HallucinatedFlow(network, Mover(), learn="visible", occlusion=False)
+
+
 def stereo(network):
     return Flow2Stereo(network, occlusion=False)
 
@@ -78,17 +125,27 @@ def four_pictures(image):
     return {f"image{i}": one for i, one in enumerate(moved, 1)}
 
 
-METHODS = [unsupervised, distilled, hallucinated, stereo, SupervisedFlow, FineTunedFlow]
+METHODS = [
+    unsupervised,
+    distilled,
+    hallucinated,
+    window,
+    challenged,
+    stereo,
+    SupervisedFlow,
+    FineTunedFlow,
+]
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_step_moves_all_weights(method, network, batch):
+def test_a_step_moves_all_weights(method, network, batch, challenges):
     if method is stereo:
         batch = four_pictures(batch["image1"])
         if network.frames == 3:
             with pytest.raises(ValueError, match="expected a network of two frames"):
                 method(network).terms(batch, True)
             return
+    batch = {window: challenges[5], challenged: challenges[2]}.get(method, batch)
     kept = network.get_weights()
     objective = method(network)
     objective.build()
