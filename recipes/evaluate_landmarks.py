@@ -35,6 +35,13 @@ objects.define_crop_flag()
 object_protocols.define_flags()
 landmark_protocols.define_flags()
 flags.DEFINE_bool("symmetric", False, "the networks learned with --symmetry=bilateral")
+flags.DEFINE_enum(
+    "normalise",
+    "none",
+    ("none", "cosine"),
+    "labels are compared by inner products, as DVE's are, or by directions: `kcorr match-points` "
+    "without and with --directions",
+)
 common.define_seed_flag("of what is generated to be learned from, the training's")
 flags.DEFINE_bool("smoke", False, "fresh networks on small pictures: seconds")
 flags.register_multi_flags_validator(

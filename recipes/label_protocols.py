@@ -1,8 +1,7 @@
 """How networks of dense labels are measured: the protocols of their papers.
 
 Errors are in pixels of the pictures, or in per cent: of the distance of the eyes where the data has
-eyes, else of the pictures' width. Labels are compared by inner products where a paper's protocol
-does, else by directions, as `kcorr match-points` compares them.
+eyes, else of the pictures' width.
 """
 
 import tempfile
@@ -102,7 +101,7 @@ def equivariance(network, pictures):
     for batch in object_views.views_of(on_a_grid(pictures)):
         first, second = (output_of(network, batch[f"image{k}"], "labels") for k in (1, 2))
         start, end, seen = (batch[key].numpy() for key in ("points1", "points2", "visible"))
-        found = match_points(first, start, second, normalise="cosine")
+        found = match_points(first, start, second, normalise=FLAGS.normalise)
         errors.append(point_errors(found, end, seen))
         unmoved.append(point_errors(start, end, seen))
     return {
@@ -155,6 +154,7 @@ def matching(network, shown, identity):
         views["points2"],
         views["visible"],
         None if identity is None or objects.data_name() != "faces" else identity[:count],
+        normalise=FLAGS.normalise,
     )
     if objects.data_name() == "n_fold":  # up to the turn: see `about_the_axis`
         return {"same px": scores["same"]}
@@ -292,8 +292,8 @@ def cycles(labels, images, identity):
     size = images.shape[1:3]
     grid = grid_of(size, [side // 4 for side in size], CYCLE_STEP)[None]
     points = np.repeat(grid, len(images), axis=0)
-    errors = cycle_errors(labels, points, labels[others], normalise="cosine")
-    there = match_points(labels, points, labels[others], normalise="cosine")
+    errors = cycle_errors(labels, points, labels[others], normalise=FLAGS.normalise)
+    there = match_points(labels, points, labels[others], normalise=FLAGS.normalise)
     return {
         "cycle px": float(errors.mean()),
         "spread px": float(there.std(axis=1).mean()),

@@ -28,7 +28,10 @@ SPHERE = {
 }  # fmt: skip
 # Marks of its own mislead from one person to another, which is what vector exchange is to repair.
 PEOPLE = {"data": "faces", "marks": 14}
+# The background is learned, too: directions of labels are more exact than inner products.
+WHOLE = {"normalise": "cosine"}
 DIMENSIONS = (16, 32, 64)
+MEASURING = ("marks", "palette", "normalise")  # flags of the measurement, the last of it alone
 ROWS = {
     "arm": ("arm, 3-D, L_dist", FRAMES, {"data": "arm"}),
     "arm_log": ("arm, 3-D, L_log", FRAMES, {"data": "arm", "loss": "log"}),
@@ -65,10 +68,12 @@ ROWS = {
     },
     "landmarks": ("faces, 10 landmarks", "landmarks", {"data": "faces"}),
     "orl_landmarks": ("ORL, 10 landmarks", "landmarks", {"data": "orl"}),
-    "orl_3d": ("ORL, 3-D", FRAMES, {"data": "orl"}),
-    "orl": ("ORL, 16-D", FRAMES, {"data": "orl", "dim": 16}),
+    "orl_3d": ("ORL, 3-D", FRAMES, {**WHOLE, "data": "orl"}),
+    "orl": ("ORL, 16-D", FRAMES, {**WHOLE, "data": "orl", "dim": 16}),
     "orl_exchange": (
-        "ORL, 16-D, exchange", FRAMES, {"data": "orl", "dim": 16, "exchange": 1, "after": "orl"},
+        "ORL, 16-D, exchange",
+        FRAMES,
+        {**WHOLE, "data": "orl", "dim": 16, "exchange": 1, "after": "orl"},
     ),
 }  # fmt: skip
 # What the papers report, of their data (MAFL, robot arms): for the reader, not for comparison.
@@ -117,7 +122,7 @@ def main():
         folder = learn(row, workdir)
         measuring = {"model": folder / "network.keras", "workdir": folder / "measured"}
         measuring |= {"data": options["data"], "seed": FLAGS.seed}
-        measuring |= {key: options[key] for key in ("marks", "palette") if key in options}
+        measuring |= {key: options[key] for key in MEASURING if key in options}
         if options.get("symmetry") == "bilateral":
             measuring["symmetric"] = True
         run("evaluate_landmarks", measuring)
@@ -133,6 +138,7 @@ def learn(row, workdir):
     _, recipe, options = ROWS[row]
     options = dict(options)
     before = options.pop("after", None)
+    options.pop("normalise", None)
     if before:
         options["init"] = learn(before, workdir) / "network.weights.h5"
     run(recipe, all_flags(options) | {"workdir": workdir / row})

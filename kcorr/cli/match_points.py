@@ -13,7 +13,7 @@ Find points of picture A in picture B: where the labels of an object frame or an
 learned without annotations, are most similar. Into the folder DIR:
 
   matches.csv   x1,y1,x2,y2,similarity: the points in A, their matches in B, in pixels with (0, 0)
-                at the centre of the top left pixel, and the cosine of their labels
+                at the centre of the top left pixel, and the inner product of their labels
   matches.png   both pictures side by side, and lines between the points
 
 The pictures' sizes may differ. The object should be about as large in them as in those that the
@@ -45,6 +45,12 @@ def add_arguments(parser):
     )
     parser.add_argument(
         "-o", "--output", default="out", metavar="DIR", help="output folder (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--directions",
+        action="store_true",
+        help="compare where labels point, whatever their length (similarity: their cosine); more "
+        "exact for networks that learned from a folder of pictures, whose background counts, too",
     )
     add_model_arguments(parser, default=None)
     add_size(parser)
@@ -79,7 +85,8 @@ def run(args):
     refuse_too_small(sizes, predictor)
     start = time.perf_counter()
     first, second = images[args.first], images[args.second]
-    result = predictor.match(first, second, np.array(points))
+    normalise = "cosine" if args.directions else "none"
+    result = predictor.match(first, second, np.array(points), normalise)
     seconds = time.perf_counter() - start
     _write(Path(args.output), first, second, points, result)
     count = f"{len(points)} point{'s' if len(points) > 1 else ''}"

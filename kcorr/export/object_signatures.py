@@ -17,7 +17,7 @@ _POINTS = {
 }
 _MATCHES = {
     schema.POINTS2: {**_PLACES, "unit": "(x, y) in pixels of image2"},
-    schema.SIMILARITY: {"dtype": "float32", "shape": "b n 1", "unit": "cosine of labels"},
+    schema.SIMILARITY: {"dtype": "float32", "shape": "b n 1", "unit": "inner product of labels"},
 }
 
 

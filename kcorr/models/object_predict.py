@@ -56,7 +56,7 @@ def predict_labels(network, image, size=None):
     return ObjectPredictor(network, size, compiled=False).labels(image)
 
 
-def match_object_points(network, first, second, points, size=None):
+def match_object_points(network, first, second, points, size=None, normalise="none"):
     """Where points of one picture of an object are in another one, perhaps of another object.
 
     Each point gets the cell with the most similar label, see `kcorr.ops.match_points`.
@@ -66,16 +66,17 @@ def match_object_points(network, first, second, points, size=None):
         first, second: pictures as in `predict_landmarks`, of any two sizes.
         points: [n, 2], (x, y) in pixels of `first`, at least one, all in the picture.
         size: see `predict_landmarks`.
+        normalise: "none" or "cosine", see `kcorr.ops.match_points`.
 
     Returns:
         A dict of float32 arrays:
         points2: [n, 2], (x, y) in pixels of `second`.
-        similarity: [n, 1], the cosines of the labels.
+        similarity: [n, 1], the inner products of the labels, or cosines.
 
     Raises:
         ValueError: see `predict_landmarks`; points that are not such.
     """
-    return ObjectPredictor(network, size, compiled=False).match(first, second, points)
+    return ObjectPredictor(network, size, compiled=False).match(first, second, points, normalise)
 
 
 class ObjectPredictor:
@@ -86,7 +87,7 @@ class ObjectPredictor:
         compiled: build a graph at the first call. This takes seconds, and again for the second of
             several sizes.
 
-    Methods: `landmarks(image)`, `labels(image)`, `match(first, second, points)`.
+    Methods: `landmarks(image)`, `labels(image)`, `match(first, second, points, normalise)`.
     """
 
     def __init__(self, network, size=None, compiled=True):
@@ -113,7 +114,7 @@ class ObjectPredictor:
         grid = (cells * stride + stride / 2) / ratio - 0.5
         return {schema.LABELS: labels, schema.GRID: np.float32(grid)}
 
-    def match(self, first, second, points):
+    def match(self, first, second, points, normalise="none"):
         """See `match_object_points`."""
         check_gives(self.network, "labels")
         points = _checked_points(points, np.shape(first))
@@ -125,6 +126,7 @@ class ObjectPredictor:
             other[schema.LABELS][None],
             np.float32((points + 0.5) * ratio1 - 0.5)[None],
             self.network.stride,
+            normalise,
         )
         found = (ops.convert_to_numpy(found)[0] + 0.5) / ratio2 - 0.5
         return {

@@ -7,7 +7,7 @@ from kcorr.ops._backend import gather_in_rows, matmul
 from kcorr.ops.grid import geometry_dtype
 
 
-def match_points(first, second, points, stride=2, normalise="cosine"):
+def match_points(first, second, points, stride=2, normalise="none"):
     """Where points of one picture are in another one: where the labels are most similar.
 
     A point's label is that of the cell that it falls into; its match is the middle of the cell with
@@ -19,9 +19,10 @@ def match_points(first, second, points, stride=2, normalise="cosine"):
         points: [b, n, 2] pixels of the first pictures. Those outside go to the nearest cell, NaN to
             any.
         stride: pixels a cell; the middle of cell i is at stride i + (stride - 1) / 2.
-        normalise: "cosine" compares directions: where a label points is the place on the object,
-            its length how sure it is. "none" takes inner products, as DVE's released code does:
-            a surer label nearby can then win over the right one, above all in few dimensions.
+        normalise: "none" takes inner products, as DVE's released code does: a longer label is surer
+            of itself, and short ones of a background that never counted in training do not win.
+            "cosine" compares directions, which say the place: more exact where the whole picture
+            was learned, as from warped pictures, above all in few dimensions.
 
     Returns:
         points2: [b, n, 2] pixels of the second pictures (the first of equals; NaN counts as least).

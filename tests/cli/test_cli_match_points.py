@@ -64,6 +64,29 @@ def test_points_of_a_file_or_inline_are_found(kcorr, network, pair, tmp_path, tr
     assert network.seen == [(1, 40, 60, 3), (1, 36, 60, 3)]
 
 
+class UnevenLabels(PlantedLabels):
+    """The same labels, ten times as long in the right half of a picture."""
+
+    def __call__(self, inputs, training=False):
+        labels = np.array(super().__call__(inputs)["labels"])
+        labels[:, :, labels.shape[2] // 2 :] *= 10
+        return {"labels": labels}
+
+
+@pytest.mark.parametrize(("flags", "similarity"), [([], 100), (["--directions"], 1)])
+def test_directions_of_labels_do_not_ask_for_their_length(
+    kcorr, planted_objects, pair, tmp_path, flags, similarity
+):
+    planted_objects(UnevenLabels())
+    options = ["--points=44.5,20.5;8.5,28.5", "--model", "mine", "-o", tmp_path / "out", *flags]
+    result = kcorr("match-points", pair[0], pair[0], *options)
+    assert result.status == 0
+    right, left = written(tmp_path / "out")[1]
+    np.testing.assert_allclose(right[2:], [44.5, 20.5, similarity], rtol=1e-5)
+    # On the left a longer label of the right half is more similar, but for its direction.
+    assert np.array_equal(left[2:4], [8.5, 28.5]) == bool(flags)
+
+
 def test_a_size_is_what_the_network_sees(kcorr, network, pair, tmp_path):
     options = ["--points=30,20", "--model", "mine", "--size", 20]
     result = kcorr("match-points", pair[0], pair[0], *options, "-o", tmp_path / "out")

@@ -72,11 +72,9 @@ def matched(network, image1, image2, points):
     first, second = (
         network({"image": np.float32(image) / 255})["labels"] for image in (image1, image2)
     )
-    found = metrics.match_points(first, points, second, normalise="cosine")
-    one, other = metrics.labels_at(first, points), metrics.labels_at(second, found)
-    lengths = (np.linalg.norm(labels, axis=-1) for labels in (one, other))
-    alike = (one * other).sum(-1) / np.prod(list(lengths), axis=0)
-    return {"points2": found, "similarity": alike[..., None]}
+    found = metrics.match_points(first, points, second)
+    alike = metrics.labels_at(first, points) * metrics.labels_at(second, found)
+    return {"points2": found, "similarity": alike.sum(-1, keepdims=True)}
 
 
 @KINDS

@@ -40,7 +40,7 @@ def test_a_surer_label_does_not_win_over_the_right_one():
     for normalise, wanted in (("cosine", [1, 0, 0]), ("none", [0, 0, 0])):
         found, _ = match_points(first, second, points, 1, normalise)
         np.testing.assert_array_equal(ops.convert_to_numpy(found)[0, :, 0], wanted)
-    huge, _ = match_points(1e30 * first, 1e30 * second, points, 1)
+    huge, _ = match_points(1e30 * first, 1e30 * second, points, 1, "cosine")
     np.testing.assert_array_equal(ops.convert_to_numpy(huge)[0, :2, 0], [1, 0])
     for match in (match_points, lambda *a, **k: metrics.match_points(a[0], a[2], a[1], **k)):
         with pytest.raises(ValueError, match="normalise must be 'cosine' or 'none', got 'mean'"):
