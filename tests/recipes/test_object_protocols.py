@@ -30,6 +30,7 @@ def flags(monkeypatch, tmp_path):
     given = SimpleNamespace(
         data="faces", data_dir=None, side=SIDE, crop=0, smoke=True, regress=True, ridge=100.0,
         further_views=20, further_warp="single", workdir=tmp_path,
+        normalise="none",
     )  # fmt: skip
     modules = (objects, label_protocols, object_protocols, object_views, landmark_protocols)
     for module in modules:
@@ -200,6 +201,7 @@ def test_one_person_is_not_compared_with_himself():
     assert label_protocols.cycles(labels[:1], images[:1], None) == {}
 
 
+@pytest.mark.usefixtures("flags")
 def test_labels_that_know_the_place_only_spread_as_the_grid_does():
     y, x = np.mgrid[:16, :16] / 16 - 0.5
     place = np.stack([x, y, np.sqrt(1 - x**2 - y**2)], axis=-1)

@@ -34,7 +34,7 @@ MORE = {
 WEIGHTS = {
     "flow_selflow": 1_461_740, "flow_finetune": 1_207_724, "flow_scenes": 1_059_952,
     "flow_unsupervised": 2_076_782, "flow_ddflow": 5_537_594, "quickstart": 1_207_724,
-    "landmarks": 288_458, "object_frame": 335_811,  # with the moving means of batch normalisation
+    "landmarks": 337_610, "object_frame": 335_811,  # with the moving means of batch normalisation
 }  # fmt: skip
 PICTURES = {
     "evaluate_flow": 2, "flow_unsupervised": 3, "flow_ddflow": 3, "quickstart": 7,
@@ -266,7 +266,7 @@ WRONG = [
     *((name, ["--side=40", "--crop=13"], "--crop leaves less than 16 pixels") for name in OBJECTS),
     ("landmarks", ["--data=arm", "--crop=38"], "--crop leaves less than 16 pixels"),
     ("landmarks", ["--data=orl", "--crop=43"], "--crop leaves less than 16 pixels"),
-    ("landmarks", ["--network=object_frame"], "<landmarks>"),
+    ("landmarks", ["--network=object_frame"], "<landmarks_dilated|landmarks>"),
     ("landmarks", ["--landmarks=0"], "not a positive integer"),
     ("object_frame", ["--data=arm", "--stride=50"], "--stride must be below --frames"),
     ("object_frame", ["--network=landmarks"], "<object_frame|object_frame_simple|hourglass"),
