@@ -4,11 +4,12 @@ from pathlib import Path
 
 from kcorr import schema
 from kcorr.datasets.folders import FrameFolder
+from kcorr.datasets.kitti import CAMERAS as KITTI_CAMERAS
 from kcorr.datasets.kitti import KITTIMultiView
 from kcorr.datasets.source import Concat, Source, Subset
 from kcorr.datasets.trees import same_size
 
-CAMERAS = (("left", "right"), ("image_2", "image_3"), ("colored_0", "colored_1"))
+CAMERAS = (("left", "right"), *KITTI_CAMERAS.items())
 LAYOUT = """
 {root}/
   left/0001.png  0002.png ...       (left camera; sub-folders are sequences of their own)
@@ -94,7 +95,7 @@ def open_stereo(path, stride=1, *, split=None, year=2015, name=""):
                 *(FrameFolder(root / camera, stride, name=name) for camera in (left, right))
             )
     splits = [split] if split else ["training", "testing"]
-    splits = [one for one in splits if any((root / one / left).is_dir() for left, _ in CAMERAS[1:])]
+    splits = [one for one in splits if any((root / one / left).is_dir() for left in KITTI_CAMERAS)]
     if not splits:
         raise FileNotFoundError(
             f"{root}: no stereo sequence; expected" + LAYOUT.format(root=root).rstrip()
