@@ -5,6 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from kcorr.objectives.trackers import Trackers
+from kcorr.ops._backend import forward_only
 
 
 class Objective(keras.Model):
@@ -172,7 +173,8 @@ class Objective(keras.Model):
     def test_step(self, batch):
         """Terms and observations without an update."""
         share, count = _share_and_count(batch)
-        terms = self.terms(batch, training=False)
+        with forward_only():
+            terms = self.terms(batch, training=False)
         values = {"loss": self._weighted(terms), **_means(terms), **_means(self.observe(batch))}
         self._track(values, share, count)
         return self.trackers.results(values)

@@ -136,13 +136,19 @@ def custom_gradient(function):
 def forward_only():
     """For graphs that nobody trains: in this block `custom_gradient` leaves pullbacks out.
 
-    A SavedModel would hold all of them, though nothing there asks for one.
+    A SavedModel would hold all of them, though nothing there asks for one, and losses that make
+    their gradients with their values would do so for nothing (`forward_is_all`).
     """
     token = _forward.set(True)
     try:
         yield
     finally:
         _forward.reset(token)
+
+
+def forward_is_all():
+    """Whether the function that `custom_gradient` wraps is asked for its value alone."""
+    return TENSORFLOW and _forward.get()
 
 
 def scan(step, carry, rows, shapes):

@@ -2,15 +2,18 @@
 
 For sources [b, n, c] and targets [b, m, c] the logits are s = <source, target>, n x m an example,
 and p is their softmax over the targets. Nothing here ever holds n x m numbers: a chunk of rows is
-multiplied out, reduced and forgotten. The pullback multiplies it out again, with what was kept of
-each row, its value and its log-sum-exp:
+multiplied out, reduced and forgotten. Losses are weighted sums over the rows, so that what the
+gradient needs is known while a chunk is there, but for one factor an example:
 
-    p = exp(s - lse)                                  to_source = ds target
-    ds = p * (what the upstream gradient says)        to_target = ds^T source, summed over chunks
+    ds = p * (what the loss says)        to_source = weight * ds target
+                                         to_target = ds^T (weight * source), summed over chunks
+
+They are made with the value, and nothing is multiplied out twice. (What `attend` is used for is
+not known here: its pullback multiplies again, with the log-sum-exp that was kept of each row.)
 
 All targets of a row are there at once, so that its maximum need not be followed from block to block
 as where the columns are cut as well. A chunk is some megabytes and stays in the processor's cache:
-that is why this is faster than whole matrices, although the pullback repeats a product.
+that is why this is faster than whole matrices.
 """
 
 from functools import partial
@@ -18,14 +21,21 @@ from functools import partial
 from keras import ops
 
 from kcorr.ops._arguments import sizes
-from kcorr.ops._backend import TENSORFLOW, custom_gradient, each_example, matmul, scan
+from kcorr.ops._backend import (
+    TENSORFLOW,
+    custom_gradient,
+    each_example,
+    forward_is_all,
+    matmul,
+    scan,
+)
 
 # Numbers of a chunk, in each example that is worked on: under TensorFlow one, elsewhere all.
 _CHUNK = 2**20 if TENSORFLOW else 2**18
 
 
-def expected_distances(source, target, places, columns, rows, power, chunk=None):
-    """Expected distance of each row's place from the targets' cells.
+def expected_distance_sum(source, target, places, columns, rows, power, weights, chunk=None):
+    """Weighted sum of the expected distances of each row's place from the targets' cells.
 
     Args:
         source: [b, n, c].
@@ -34,25 +44,23 @@ def expected_distances(source, target, places, columns, rows, power, chunk=None)
         columns: [w], x of the cells.
         rows: [h], y of the cells.
         power: of the distance.
+        weights: [b, n, 1] of the rows, at least 0; a row of weight 0 adds 0. Receives no gradient.
         chunk: rows at a time; None chooses.
 
     Returns:
-        [b, n].
+        [b].
     """
 
-    def values(mass, total, _, places, *cells):
+    def row_values(mass, peak, total, places, *cells):
         distance = _distances(places, *cells, power)
-        return ops.sum(mass * distance, axis=-1, keepdims=True) / total
+        value = ops.sum(mass * distance, axis=-1, keepdims=True) / total
+        return value, lambda: mass * (distance - value)
 
-    def slopes(share, _, found, upstream, places, *cells):
-        return share * (_distances(places, *cells, power) - found), upstream, None
-
-    cells = columns, rows
-    return _stream(source, target, places, 1, values, slopes, chunk, cells)[..., 0]
+    return _weighted_sum(source, target, places, weights, row_values, chunk, (columns, rows))
 
 
 def expected_distances_of_group(sources, target, places, columns, rows, power, chunk=None):
-    """`expected_distances` of k sources for each place, [b, n, k, c] -> [b, n, k].
+    """Expected distances of k sources for each place, [b, n, k, c] -> [b, n, k].
 
     The distances are computed once for all of them. It has no gradient.
     """
@@ -73,92 +81,131 @@ def expected_distances_of_group(sources, target, places, columns, rows, power, c
     return each_example(example, [sources, target, places], [[chunks.count, copies]])[0]
 
 
+def log_partition_sum(source, target, weights, chunk=None):
+    """Weighted sum of the rows' log-sum-exps, [b]; arguments as in `expected_distance_sum`."""
+
+    def row_values(mass, peak, total, places):
+        return peak + ops.log(total), lambda: mass
+
+    return _weighted_sum(source, target, source[..., :0], weights, row_values, chunk)
+
+
 def log_partition(source, target, chunk=None):
-    """Log-sum-exp of each row's logits, [b, n]; arguments as in `expected_distances`."""
+    """Log-sum-exp of each row's logits, [b, n]. It has no gradient."""
+    chunks = _Chunks(source, target, chunk)
 
-    def slopes(share, _, found, upstream, places):
-        return share, upstream, None
+    def example(source, target):
+        def step(_, row):
+            _, peak, total = _masses(row[0], target)
+            return (), [peak + ops.log(total)]
 
-    return _stream(source, target, source[..., :0], 0, None, slopes, chunk)[..., 0]
+        return chunks.run(step, (), [source], [1])[1]
+
+    return each_example(example, [source, target], [[chunks.count, 1]])[0][..., 0]
 
 
 def attend(source, target, chunk=None):
     """Each source rebuilt from the targets: their mean under its softmax, [b, n, c].
 
-    Two products; never an n x m x c tensor. Arguments as in `expected_distances`.
-    """
-
-    def values(mass, total, target, places):
-        return matmul(mass, target) / total
-
-    def slopes(share, target, found, upstream, places):
-        # d mean = sum of (target - mean) dp, so that the slopes of a row sum to 0.
-        level = ops.sum(upstream * found, axis=-1, keepdims=True)
-        to_target = matmul(share, upstream, transpose_first=True)
-        return share * (_logits(upstream, target) - level), 1.0, to_target
-
-    return _stream(source, target, source[..., :0], source.shape[-1], values, slopes, chunk)
-
-
-def _stream(source, target, extra, width, values, slopes, chunk, constants=()):
-    """What the three have in common: the loops, what is kept, and the two products of a gradient.
-
-    Args:
-        source, target: as above.
-        extra: [b, n, e], more numbers of each row, without gradient.
-        width: numbers of a row's value; 0 if the value is the log-sum-exp itself.
-        values: (mass, total, target, extra, *constants) of a chunk -> values [r, width].
-        slopes: (share, target, values, upstream, extra, *constants) of a chunk -> ds [r, m] without
-            a factor, that factor [r, 1], and what the target gets besides, [m, c] or None.
-        chunk: as above.
-        constants: more tensors that `values` and `slopes` need. Not to be closed over: under jax a
-            function with a gradient of its own must not.
+    Two products; never an n x m x c tensor. Arguments as in `expected_distance_sum`.
     """
     chunks, channels = _Chunks(source, target, chunk), source.shape[-1]
 
-    def forward(constants, source, target, extra):
+    def forward(source, target):
         def step(_, row):
-            source, extra = row
-            mass, peak, total = _masses(source, target)
-            level = peak + ops.log(total)
-            if not width:
-                return (), [level]
-            found = values(mass, total, target, extra, *constants)
-            return (), [ops.concatenate([found, level], axis=-1)]
+            mass, peak, total = _masses(row[0], target)
+            return (), [matmul(mass, target) / total, peak + ops.log(total)]
 
-        return chunks.run(step, (), [source, extra], [width + 1])[1]
+        return chunks.run(step, (), [source], [channels, 1])[1]
 
-    def backward(constants, source, target, extra, found, upstream):
+    def backward(source, target, mean, level, upstream):
         def step(to_target, row):
-            source, extra, found, upstream = row
-            share = ops.exp(_logits(source, target) - found[:, width:])
-            slope, factor, more = slopes(
-                share, target, found[:, :width], upstream, extra, *constants
-            )
-            to_target = to_target + matmul(slope, factor * source, transpose_first=True)
-            to_target = to_target if more is None else to_target + more
-            return to_target, [factor * matmul(slope, target)]
+            source, mean, level, upstream = row
+            share = ops.exp(_logits(source, target) - level)
+            # d mean = sum of (target - mean) dp, so that the slopes of a row sum to 0.
+            slope = _logits(upstream, target) - ops.sum(upstream * mean, axis=-1, keepdims=True)
+            slope = share * slope
+            to_target = to_target + matmul(slope, source, transpose_first=True)
+            to_target = to_target + matmul(share, upstream, transpose_first=True)
+            return to_target, [matmul(slope, target)]
 
-        inputs = [source, extra, found, upstream]
+        inputs = [source, mean, level, upstream]
         to_target, (to_source,) = chunks.run(step, ops.zeros_like(target), inputs, [channels])
         return [to_source, to_target]
 
     @custom_gradient
-    def run(source, target, extra, *constants):
-        inputs = [source, target, extra]
-        (found,) = each_example(partial(forward, constants), inputs, [[chunks.count, width + 1]])
+    def run(source, target):
+        shapes = [[chunks.count, channels], [chunks.count, 1]]
+        mean, level = each_example(forward, [source, target], shapes)
 
         def pullback(upstream):
-            gradients = each_example(
-                partial(backward, constants),
-                [*inputs, found, upstream],
-                [[chunks.count, channels], [chunks.targets, channels]],
+            inputs = [source, target, mean, level, upstream]
+            shapes = [[chunks.count, channels], [chunks.targets, channels]]
+            return tuple(each_example(backward, inputs, shapes))
+
+        return mean, pullback
+
+    return run(source, target)
+
+
+def _weighted_sum(source, target, extra, weights, row_values, chunk, constants=()):
+    """What the two losses have in common: the loops, and the two products of a gradient.
+
+    Args:
+        source, target, weights: as above.
+        extra: [b, n, e], more numbers of each row, without gradient.
+        row_values: (mass, peak, total, extra, *constants) of a chunk, see `_masses` -> the rows'
+            values [r, 1], and a function that returns their slopes ds [r, m] times `total`.
+        chunk: as above.
+        constants: more tensors that `row_values` needs. Not to be closed over: under jax a function
+            with a gradient of its own must not.
+    """
+    chunks, channels = _Chunks(source, target, chunk), source.shape[-1]
+
+    def example(constants, source, target, extra, weights):
+        def value(row):
+            source, extra, weights = row
+            mass, peak, total = _masses(source, target)
+            value, slopes = row_values(mass, peak, total, extra, *constants)
+            value = ops.where(weights > 0, value, ops.zeros_like(value)) * weights
+            return value, slopes, total
+
+        def value_step(_, row):
+            return (), [value(row)[0]]
+
+        def step(to_target, row):
+            found, slopes, total = value(row)
+            source, _, weights = row
+            slope, factor = slopes(), weights / total
+            to_target = to_target + matmul(slope, factor * source, transpose_first=True)
+            return to_target, [found, factor * matmul(slope, target)]
+
+        inputs = [source, extra, weights]
+        if forward_is_all():
+            _, (found,) = chunks.run(value_step, (), inputs, [1])
+            return [ops.sum(found)]
+        to_target, (found, to_source) = chunks.run(
+            step, ops.zeros_like(target), inputs, [1, channels]
+        )
+        return [ops.sum(found), to_source, to_target]
+
+    @custom_gradient
+    def run(source, target, extra, weights, *constants):
+        shapes = [[], [chunks.count, channels], [chunks.targets, channels]]
+        found, *gradients = each_example(
+            partial(example, constants), [source, target, extra, weights], shapes
+        )
+
+        def pullback(upstream):
+            upstream = ops.reshape(upstream, [-1, 1, 1])
+            return (
+                *(upstream * gradient for gradient in gradients),
+                *map(ops.zeros_like, (extra, weights, *constants)),
             )
-            return (*gradients, *map(ops.zeros_like, (extra, *constants)))
 
-        return found[..., : max(width, 1)], pullback
+        return found, pullback
 
-    return run(source, target, extra, *constants)
+    return run(source, target, extra, weights, *constants)
 
 
 class _Chunks:

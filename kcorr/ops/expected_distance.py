@@ -17,14 +17,14 @@ from keras import ops
 from kcorr.ops._arguments import check_shapes, sizes
 from kcorr.ops._streaming import (
     attend,
-    expected_distances,
+    expected_distance_sum,
     expected_distances_of_group,
     log_partition,
+    log_partition_sum,
 )
 from kcorr.ops.correlation import unit_length
 from kcorr.ops.grid import geometry_dtype
 from kcorr.ops.lattice import at_cells, cell_axes, cell_strides, mask_at_cells
-from kcorr.ops.reduce import masked_mean
 
 # Length of normalised descriptors, so that logits are 400 times a cosine (released code of DVE).
 DESCRIPTOR_LENGTH = 20.0
@@ -94,7 +94,7 @@ def expected_distance(
         pair,
         mirror,
         group,
-        lambda source: expected_distances(source, pair.target, *where, chunk),
+        lambda source, weights: expected_distance_sum(source, pair.target, *where, weights, chunk),
         lambda sources: expected_distances_of_group(sources, pair.target, *where, chunk),
         pair.counts,
     )
@@ -132,8 +132,11 @@ def matching_log_loss(
     pair = _Pair("matching_log_loss", first, second, grid, mask, aux, normalise, lattice, chunk)
     match, inside = pair.nearest_cells()
 
-    def rows(source):
-        return log_partition(source, pair.target, chunk) - ops.sum(source * match, axis=-1)
+    def weighted_sum(source, weights):
+        score = ops.sum(source * match, axis=-1, keepdims=True)
+        score = ops.where(weights > 0, score, ops.zeros_like(score)) * weights
+        partition = log_partition_sum(source, pair.target, weights, chunk)
+        return partition - ops.sum(score, axis=[1, 2])
 
     def rows_of_group(sources):
         batch, cells, copies, channels = sizes(sources)
@@ -141,7 +144,7 @@ def matching_log_loss(
         level = ops.reshape(log_partition(together, pair.target, chunk), [batch, cells, copies])
         return level - ops.sum(sources * ops.expand_dims(match, 2), axis=-1)
 
-    return _loss(pair, mirror, group, rows, rows_of_group, pair.counts * inside)
+    return _loss(pair, mirror, group, weighted_sum, rows_of_group, pair.counts * inside)
 
 
 def rotations(count):
@@ -227,13 +230,13 @@ class _Pair:
         return features if self.length is None else unit_length(features) * self.length
 
 
-def _loss(pair, mirror, group, rows, rows_of_group, counts):
+def _loss(pair, mirror, group, weighted_sum, rows_of_group, counts):
     """The mean over the cells that count, for the best matrix of the group.
 
     Args:
         pair: a `_Pair`.
         mirror, group: see `expected_distance`.
-        rows: sources [b, n, c] -> losses [b, n].
+        weighted_sum: sources [b, n, c], weights [b, n, 1] -> weighted sum of their losses [b].
         rows_of_group: sources [b, n, k, c] -> losses [b, n, k], without gradient.
         counts: [b, n, 1].
 
@@ -249,7 +252,8 @@ def _loss(pair, mirror, group, rows, rows_of_group, counts):
         best = ops.argmin(ops.sum(found, axis=1), axis=-1)  # only now: one matrix for all cells
         matrices = ops.expand_dims(ops.take(matrices, best, axis=0), 1)
         source = _turned(source, matrices)[:, :, 0]
-    return masked_mean(ops.expand_dims(rows(source), -1), counts)
+    total = ops.sum(counts, axis=1, keepdims=True)
+    return weighted_sum(source, ops.stop_gradient(counts / ops.where(total > 0, total, 1.0)))
 
 
 def _mirrored(source, mirror):
