@@ -192,6 +192,7 @@ def _weighted_sum(source, target, extra, weights, row_values, chunk, constants=(
     @custom_gradient
     def run(source, target, extra, weights, *constants):
         shapes = [[], [chunks.count, channels], [chunks.targets, channels]]
+        shapes = shapes[:1] if forward_is_all() else shapes
         found, *gradients = each_example(
             partial(example, constants), [source, target, extra, weights], shapes
         )

@@ -321,11 +321,12 @@ def test_the_student_learns_the_moved_flow_of_its_teacher():
     network = tiny("ddflow_small", dtype="mixed_bfloat16")
     objective = ChallengedFlow(network, Right())
     objective.build()
-    objective.compile(keras.optimizers.Adam(3e-3))
+    steps = 80
+    objective.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(3e-3, steps)))
     objective.build_optimizer()
     step = tf.function(objective.train_step)
     batch = {key: tf.constant(value) for key, value in batch.items()}
-    for _ in range(60):
+    for _ in range(steps):
         step(batch)
     views = {f"image{i}": batch[f"student_image{i}"] for i in (1, 2)}
     wrong = np.linalg.norm(np.asarray(network(views)["flow"]) - [3, 0], axis=-1)

@@ -91,6 +91,17 @@ def test_matching_is_the_op_of_both_views_labels(views):
         assert np.ptp(found["matching"]) > 1e-3
 
 
+@pytest.mark.parametrize("options", [{}, {"loss": "log"}, {"exchange": 1}], ids=str)
+def test_evaluating_gives_the_same_terms(views, options):
+    objective = ObjectFrameObjective(frame_network(), **options)
+    objective.build()
+    objective.compile(keras.optimizers.Adam())
+    data = tf.data.Dataset.from_tensors(views)
+    found = objective.evaluate(data, verbose=0, return_dict=True)
+    expected = objective.terms(views, training=False)
+    assert found["loss"] == pytest.approx(np.mean(expected["matching"]), rel=1e-5)
+
+
 def test_odd_sizes_and_other_networks_of_labels_match_too(views):
     """Also in the mirror: the last pixel of an odd side has no cell, and counts in the grid."""
     odd = {key: value[:, :31, :29] for key, value in views.items()}

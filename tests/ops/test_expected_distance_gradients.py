@@ -9,6 +9,7 @@ from _matching_truth import pixel_grid
 from keras import ops
 
 from kcorr.ops import expected_distance, matching_log_loss, rotations
+from kcorr.ops._backend import forward_only
 
 
 def draw(batch=2, height=3, width=4, channels=3, seed=3):
@@ -109,6 +110,19 @@ def test_only_the_best_of_a_group_receives_a_gradient():
         expected = gradient(plain, turned, second)
         np.testing.assert_allclose(found[0][example], (expected[0] @ group[k])[example], atol=1e-12)
         np.testing.assert_allclose(found[1][example], expected[1][example], atol=1e-12)
+
+
+@pytest.mark.parametrize("options", [{}, {"group": rotations(3)}], ids=["plain", "group"])
+@pytest.mark.parametrize("loss", [expected_distance, matching_log_loss])
+def test_the_value_is_the_same_where_nobody_asks_for_gradients(loss, options):
+    first, second, grid, aux = draw()
+
+    def value():
+        return keras.ops.convert_to_numpy(loss(first, second, grid, aux=aux, chunk=5, **options))
+
+    with forward_only():
+        found = value()
+    np.testing.assert_allclose(found, value(), rtol=1e-12)
 
 
 @pytest.mark.tensorflow_only
