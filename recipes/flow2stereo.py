@@ -160,9 +160,8 @@ def batches(seed, last=None):
         shuffle=FLAGS.data_dir is not None,
         on_error=FLAGS.on_error,
     )
-    for change in [*changes, last] if last else changes:
-        stream = stream.map(change, num_parallel_calls=2)
-    return pipelines.batches(stream, FLAGS.batch_size)
+    changes = [*changes, last] if last else changes
+    return pipelines.batches(pipelines.mapped(stream, *changes), FLAGS.batch_size)
 
 
 def outlined(source, last):

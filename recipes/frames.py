@@ -129,9 +129,7 @@ def batches(source, seed, size, keys=(), crop=None, last=None):
         changes.append(last)
     keys = (*image_keys(), *keys)
     stream = pipelines.examples(source, keys, seed=seed, on_error=FLAGS.on_error)
-    for change in changes:
-        stream = stream.map(change, num_parallel_calls=2)
-    return pipelines.batches(stream, FLAGS.batch_size)
+    return pipelines.batches(pipelines.mapped(stream, *changes), FLAGS.batch_size)
 
 
 def train(objective, dataset_of_seed, source, workdir, steps, ignore=()):

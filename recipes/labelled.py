@@ -89,9 +89,7 @@ def batches(source, seed, keys):
     if FLAGS.colour:
         changes.append(pipelines.random_colour)
     stream = pipelines.examples(source, keys_of(source, keys), seed=seed, on_error=FLAGS.on_error)
-    for change in changes:
-        stream = stream.map(change, num_parallel_calls=2)
-    return pipelines.batches(stream, FLAGS.batch_size)
+    return pipelines.batches(pipelines.mapped(stream, *changes), FLAGS.batch_size)
 
 
 def check_size(source, size):

@@ -27,9 +27,7 @@ def views(shown, seed, batch_size, mirror=False):
         changes.append(pipelines.random_appearance)
     if mirror:
         changes.append(pipelines.mirror_second)
-    for change in changes:
-        stream = stream.map(change, num_parallel_calls=2)
-    return pipelines.batches(stream, batch_size)
+    return pipelines.batches(pipelines.mapped(stream, *changes), batch_size)
 
 
 def as_pair(example):
@@ -75,7 +73,7 @@ def views_of(records, batch_size=8, kind="evaluation", limit=None):
     change = as_pair if "image2" in keys else functools.partial(warped, kind=kind)
     stream = pipelines.examples(records, keys, objects.TEST_SEED, shuffle=False, repeat=False)
     batch_size = min(batch_size, count)
-    stream = pipelines.batches(stream.map(change, num_parallel_calls=2), batch_size)
+    stream = pipelines.batches(pipelines.mapped(stream, change), batch_size)
     return stream.apply(tf.data.experimental.assert_cardinality(count // batch_size))
 
 
@@ -92,6 +90,6 @@ def single_views(pictures, count, kind="single", batch_size=20):
 
     change = functools.partial(pipelines.published_view, kind=kind, resized=False, crop=0)
     keys = ("image1", "points1", "visible")
-    stream = pipelines.examples(pictures, keys, objects.TEST_SEED, shuffle=False).map(square)
-    stream = pipelines.batches(stream.map(change, num_parallel_calls=2), batch_size)
+    stream = pipelines.examples(pictures, keys, objects.TEST_SEED, shuffle=False)
+    stream = pipelines.batches(pipelines.mapped(stream, square, change), batch_size)
     return stream.take(-(-count // batch_size))

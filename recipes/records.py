@@ -83,7 +83,7 @@ def once(source, keys, change=None):
 
     stream = pipelines.examples(source, keys, shuffle=False, repeat=False)
     if change:
-        stream = stream.map(change)
+        stream = pipelines.mapped(stream, change)
     # Without its length Keras warns, after each epoch, that the validation data ran out.
     known = tf.data.experimental.assert_cardinality(len(source))
     return pipelines.batches(stream, 1).apply(known)

@@ -66,10 +66,7 @@ def dataset(textures, seed, keys):
         fast_share=FLAGS.fast_share,
     )
     stream = pipelines.examples(pairs, keys, seed=seed, shuffle=False, reuse=FLAGS.reuse)
-    for change in (
-        pipelines.random_flips,
-        pipelines.random_channel_order,
-        pipelines.random_colour,
-    ):
-        stream = stream.map(change, num_parallel_calls=2)
+    stream = pipelines.mapped(
+        stream, pipelines.random_flips, pipelines.random_channel_order, pipelines.random_colour
+    )
     return pipelines.batches(stream, FLAGS.batch_size, mixing=FLAGS.batch_size * 32, seed=seed)

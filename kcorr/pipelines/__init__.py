@@ -1,7 +1,8 @@
 """tf.data: records in, dict batches out.
 
     pairs = pipelines.examples(source, seed=1)          # one dict an example, images uint8
-    pairs = pairs.map(lambda e: pipelines.random_flips(pipelines.random_crop(e, (192, 256))))
+    crop = functools.partial(pipelines.random_crop, size=(192, 256))
+    pairs = pipelines.mapped(pairs, crop, pipelines.random_flips)
     batches = pipelines.batches(pairs, 4)               # images float32 in [0, 1], prefetched
 
 Every random change is drawn from the example's own stateless seed, so that an example is a pure
@@ -17,6 +18,7 @@ from kcorr.pipelines.challenges import COLOUR as COLOUR
 from kcorr.pipelines.challenges import OCCLUSION as OCCLUSION
 from kcorr.pipelines.challenges import challenge as challenge
 from kcorr.pipelines.challenges import random_jitter as random_jitter
+from kcorr.pipelines.changes import mapped as mapped
 from kcorr.pipelines.colour import random_channel_order as random_channel_order
 from kcorr.pipelines.colour import random_colour as random_colour
 from kcorr.pipelines.colour import to_float as to_float

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from kcorr import schema
 from kcorr.pipelines._seeds import SEED, first_seed, folded
+from kcorr.pipelines.changes import as_is, mapped
 from kcorr.pipelines.colour import to_float
 from kcorr.pipelines.geometry import crop_offset
 
@@ -21,11 +22,11 @@ def batches(stream, batch_size, mixing=0, seed=0):
     Returns:
         A `tf.data.Dataset` of dict batches, images float32 in [0, 1], two batches prefetched.
     """
-    stream = stream.map(lambda example: {k: v for k, v in example.items() if k != SEED})
+    stream = mapped(stream, lambda example: {k: v for k, v in example.items() if k != SEED})
     if mixing:
         # The same order each time the dataset is iterated: epochs are the stream's business.
         stream = stream.shuffle(mixing, seed=seed % 2**62, reshuffle_each_iteration=False)
-    return stream.batch(batch_size, drop_remainder=True).map(to_float).prefetch(2)
+    return mapped(stream.batch(batch_size, drop_remainder=True), to_float).prefetch(2)
 
 
 def with_common_crop_offset(stream, size, seed=0, authors=False):
@@ -49,4 +50,4 @@ def with_common_crop_offset(stream, size, seed=0, authors=False):
         corner = crop_offset({SEED: folded(root, number)}, shape[1:3], size, authors)
         return {**batch, schema.CROP: tf.broadcast_to(corner, [shape[0], 2])}
 
-    return stream.enumerate().map(add)
+    return stream.enumerate().map(as_is(add))

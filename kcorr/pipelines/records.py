@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from kcorr import schema
 from kcorr.pipelines._seeds import SEED, first_seed, folded
+from kcorr.pipelines.changes import as_is
 
 _LOG = logging.getLogger("kcorr")
 ERRORS = ("raise", "skip")
@@ -70,14 +71,16 @@ def examples(
     loader = _Loader(source, keys, on_error)
     root = first_seed(seed)
 
+    @as_is
     def order(epoch):
         if not shuffle:
-            return tf.data.Dataset.range(len(source)).map(lambda index: (epoch, index))
+            return tf.data.Dataset.range(len(source)).map(as_is(lambda index: (epoch, index)))
         indices = tf.range(len(source), dtype=tf.int64)
         # A pure function of the seed, which the shuffle of tf.data is not; 8 bytes a record.
         indices = tf.random.experimental.stateless_shuffle(indices, folded(root, 0, epoch))
-        return tf.data.Dataset.from_tensor_slices(indices).map(lambda index: (epoch, index))
+        return tf.data.Dataset.from_tensor_slices(indices).map(as_is(lambda index: (epoch, index)))
 
+    @as_is
     def load(epoch, index):
         state, *arrays = tf.numpy_function(
             loader, [index], [tf.int32, *(_DTYPES[key] for key in keys)], stateful=False
@@ -90,12 +93,12 @@ def examples(
 
     epochs = tf.data.Dataset.counter() if repeat else tf.data.Dataset.range(1)
     stream = epochs.flat_map(order).map(load, num_parallel_calls=workers)
-    stream = stream.take_while(lambda state, example: state != _CLOSED)
+    stream = stream.take_while(as_is(lambda state, example: state != _CLOSED))
     if on_error == "skip":
-        stream = stream.filter(lambda state, example: state == _READ)
-    stream = stream.map(lambda state, example: example)
+        stream = stream.filter(as_is(lambda state, example: state == _READ))
+    stream = stream.map(as_is(lambda state, example: example))
     if reuse > 1:
-        stream = stream.flat_map(functools.partial(_uses, reuse=reuse))
+        stream = stream.flat_map(as_is(functools.partial(_uses, reuse=reuse)))
     return stream
 
 
@@ -103,7 +106,7 @@ def _uses(example, reuse):
     def use(number):
         return {**example, SEED: folded(example[SEED], number)}
 
-    return tf.data.Dataset.range(reuse).map(use)
+    return tf.data.Dataset.range(reuse).map(as_is(use))
 
 
 def _record_shape(key):

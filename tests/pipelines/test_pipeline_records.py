@@ -1,5 +1,6 @@
 """Streams of records: order, seeds, laziness, damaged records, the end of the interpreter."""
 
+import functools
 import subprocess
 import sys
 import textwrap
@@ -24,13 +25,14 @@ def _numbers(stream, count):
 
 def _augmented(source, seed, workers=2, batch_size=4):
     stream = pipelines.examples(source, seed=seed, workers=workers, reuse=2)
-    stream = stream.map(lambda e: pipelines.random_crop(e, (16, 16)), num_parallel_calls=workers)
-    for change in (
+    stream = pipelines.mapped(
+        stream,
+        functools.partial(pipelines.random_crop, size=(16, 16)),
         pipelines.random_flips,
         pipelines.random_channel_order,
         pipelines.random_colour,
-    ):
-        stream = stream.map(change, num_parallel_calls=workers)
+        workers=workers,
+    )
     return pipelines.batches(stream, batch_size, mixing=6, seed=seed)
 
 
@@ -38,6 +40,13 @@ class _Noise(Numbered):
     def __getitem__(self, index):
         rng = np.random.default_rng(index)
         return {key: rng.integers(0, 256, (20, 24, 3), np.uint8) for key in ("image1", "image2")}
+
+
+def test_changes_follow_one_another_and_examples_keep_their_order():
+    numbers = tf.data.Dataset.range(6)
+    assert pipelines.mapped(numbers) is numbers
+    found = pipelines.mapped(numbers, lambda n: n + 1, lambda n: n * 10, workers=3)
+    assert list(found.as_numpy_iterator()) == [10, 20, 30, 40, 50, 60]
 
 
 def test_each_epoch_holds_every_record_once_in_another_order():
