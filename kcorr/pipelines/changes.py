@@ -8,7 +8,7 @@ import tensorflow as tf
 as_is = tf.autograph.experimental.do_not_convert
 
 
-def mapped(stream, *changes, workers=2):
+def mapped(stream, *changes, workers=None):
     """The examples of `stream` after all changes, one after the other.
 
     What `stream.map` does, but in one function and without AutoGraph, which kcorr's changes do not
@@ -17,7 +17,7 @@ def mapped(stream, *changes, workers=2):
     Args:
         stream: a `tf.data.Dataset` of examples or batches.
         changes: functions of one example that return it changed, such as `random_flips`.
-        workers: examples changed at once; their order is kept.
+        workers: examples changed at once, None lets tf.data choose; their order is kept.
 
     Returns:
         A `tf.data.Dataset`.
@@ -29,4 +29,5 @@ def mapped(stream, *changes, workers=2):
             example = one(example)
         return example
 
+    workers = tf.data.AUTOTUNE if workers is None else workers
     return stream.map(change, num_parallel_calls=workers) if changes else stream
