@@ -24,9 +24,9 @@ class RotatingSphere(GeneratedObjects):
             spins about its own axis, which stays within so many degrees of upright.
         points: number of key points.
         blobs: number of coloured spots.
-        palette: None gives each spot a colour and a size of its own, and the ball two tinted
-            halves. A number: a plain ball, and spots of one size and so many colours, about evenly
-            spread: what tells where on the ball something is are its neighbours, not a spot alone.
+        palette: None gives each spot a colour and a size of its own. A number: they are of one
+            size, of so many colours and about evenly spread, so that no spot by itself tells where
+            on the ball it is.
         instances: True gives each sequence a texture of its own.
         size, sequences, frames, stride, seed, object_seed, across, photometric: see
             `GeneratedObjects`.
@@ -139,10 +139,9 @@ class _SphereFrame(PlacedFrame):
 
 
 class _Texture:
-    """Spots with von Mises profiles on two halves of different tints, or on a plain ball."""
+    """Spots with von Mises profiles on two halves of different tints."""
 
     def __init__(self, rng, blobs, palette=None):
-        self._tint = np.array([45.0, 0.0, -45.0]) * (palette is None)
         self._middles = _unit(rng.normal(size=(blobs, 3)))
         self._sharpness = np.exp(rng.uniform(np.log(12), np.log(80), blobs))
         self._colours = rng.uniform(-130, 130, (blobs, 3))
@@ -152,6 +151,7 @@ class _Texture:
             # Corners of the cube: far from each other, and from no colour at all.
             corners = rng.permutation(list(itertools.product([-110.0, 110.0], repeat=3)))
             self._colours = corners[rng.integers(palette, size=blobs)]
+        self._tint = np.array([45.0, 0.0, -45.0])
 
     def __call__(self, places):
         """Colours `[n, 3]` at unit vectors `[n, 3]`."""

