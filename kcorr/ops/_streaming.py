@@ -162,39 +162,31 @@ def _weighted_sum(source, target, extra, weights, row_values, chunk, constants=(
     """
     chunks, channels = _Chunks(source, target, chunk), source.shape[-1]
 
+    alone = forward_is_all()
+
     def example(constants, source, target, extra, weights):
-        def value(row):
+        def step(to_target, row):
             source, extra, weights = row
             mass, peak, total = _masses(source, target)
             value, slopes = row_values(mass, peak, total, extra, *constants)
             value = ops.where(weights > 0, value, ops.zeros_like(value)) * weights
-            return value, slopes, total
-
-        def value_step(_, row):
-            return (), [value(row)[0]]
-
-        def step(to_target, row):
-            found, slopes, total = value(row)
-            source, _, weights = row
+            if alone:
+                return to_target, [value]
             slope, factor = slopes(), weights / total
             to_target = to_target + matmul(slope, factor * source, transpose_first=True)
-            return to_target, [found, factor * matmul(slope, target)]
+            return to_target, [value, factor * matmul(slope, target)]
 
-        inputs = [source, extra, weights]
-        if forward_is_all():
-            _, (found,) = chunks.run(value_step, (), inputs, [1])
-            return [ops.sum(found)]
-        to_target, (found, to_source) = chunks.run(
-            step, ops.zeros_like(target), inputs, [1, channels]
-        )
-        return [ops.sum(found), to_source, to_target]
+        carry, widths = ((), [1]) if alone else (ops.zeros_like(target), [1, channels])
+        to_target, (values, *to_source) = chunks.run(step, carry, [source, extra, weights], widths)
+        return [ops.sum(values)] if alone else [ops.sum(values), *to_source, to_target]
 
     @custom_gradient
     def run(source, target, extra, weights, *constants):
         shapes = [[], [chunks.count, channels], [chunks.targets, channels]]
-        shapes = shapes[:1] if forward_is_all() else shapes
         found, *gradients = each_example(
-            partial(example, constants), [source, target, extra, weights], shapes
+            partial(example, constants),
+            [source, target, extra, weights],
+            shapes[: 1 if alone else 3],
         )
 
         def pullback(upstream):

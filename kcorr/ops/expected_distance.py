@@ -25,6 +25,7 @@ from kcorr.ops._streaming import (
 from kcorr.ops.correlation import unit_length
 from kcorr.ops.grid import geometry_dtype
 from kcorr.ops.lattice import at_cells, cell_axes, cell_strides, mask_at_cells
+from kcorr.ops.reduce import masked_mean
 
 # Length of normalised descriptors, so that logits are 400 times a cosine (released code of DVE).
 DESCRIPTOR_LENGTH = 20.0
@@ -134,9 +135,8 @@ def matching_log_loss(
 
     def weighted_sum(source, weights):
         score = ops.sum(source * match, axis=-1, keepdims=True)
-        score = ops.where(weights > 0, score, ops.zeros_like(score)) * weights
         partition = log_partition_sum(source, pair.target, weights, chunk)
-        return partition - ops.sum(score, axis=[1, 2])
+        return partition - masked_mean(score, weights)  # weights sum to 1, or to 0
 
     def rows_of_group(sources):
         batch, cells, copies, channels = sizes(sources)
@@ -236,7 +236,8 @@ def _loss(pair, mirror, group, weighted_sum, rows_of_group, counts):
     Args:
         pair: a `_Pair`.
         mirror, group: see `expected_distance`.
-        weighted_sum: sources [b, n, c], weights [b, n, 1] -> weighted sum of their losses [b].
+        weighted_sum: sources [b, n, c], weights [b, n, 1] that sum to 1 (0 where nothing counts)
+            -> weighted sum of their losses [b].
         rows_of_group: sources [b, n, k, c] -> losses [b, n, k], without gradient.
         counts: [b, n, 1].
 

@@ -74,11 +74,11 @@ def examples(
     @as_is
     def order(epoch):
         if not shuffle:
-            return tf.data.Dataset.range(len(source)).map(as_is(lambda index: (epoch, index)))
+            return tf.data.Dataset.range(len(source)).map(lambda index: (epoch, index))
         indices = tf.range(len(source), dtype=tf.int64)
         # A pure function of the seed, which the shuffle of tf.data is not; 8 bytes a record.
         indices = tf.random.experimental.stateless_shuffle(indices, folded(root, 0, epoch))
-        return tf.data.Dataset.from_tensor_slices(indices).map(as_is(lambda index: (epoch, index)))
+        return tf.data.Dataset.from_tensor_slices(indices).map(lambda index: (epoch, index))
 
     @as_is
     def load(epoch, index):
@@ -106,7 +106,7 @@ def _uses(example, reuse):
     def use(number):
         return {**example, SEED: folded(example[SEED], number)}
 
-    return tf.data.Dataset.range(reuse).map(as_is(use))
+    return tf.data.Dataset.range(reuse).map(use)
 
 
 def _record_shape(key):
