@@ -22,7 +22,7 @@ def views(shown, seed, batch_size, mirror=False):
 
     keys = objects.PAIR if shown.moving else ("image1",)
     stream = pipelines.examples(shown.training, keys, seed=seed, on_error=FLAGS.on_error)
-    changes = [as_pair if shown.moving else functools.partial(warped, kind=FLAGS.warp)]
+    changes = [as_pair if shown.moving else warped(FLAGS.warp)]
     if FLAGS.colour:
         changes.append(pipelines.random_appearance)
     if mirror:
@@ -37,18 +37,28 @@ def as_pair(example):
     return pipelines.video_pair(example, still=None)
 
 
-def warped(example, kind="training"):
-    """Two warped views of a picture, with its key points."""
-    from kcorr import pipelines
-
-    return pipelines.published_pair(square(example), kind=kind, resized=False, crop=objects.crop())
+def warped(kind):
+    """What makes two warped views of a picture, with its key points."""
+    return _view("published_pair", kind, objects.side(), objects.crop())
 
 
-def square(example):
-    """The example, whose picture has --side as a size that graphs know: they are twice as fast."""
+@functools.cache
+def _view(maker, kind, side, crop):
+    """The pipelines' `maker` as one graph for all streams: protocols make dozens of these.
+
+    The size of pictures is said, so that graphs know it: they are twice as fast.
+    """
     import tensorflow as tf
 
-    return {**example, "image1": tf.ensure_shape(example["image1"], [objects.side()] * 2 + [3])}
+    from kcorr import pipelines
+
+    make = getattr(pipelines, maker)
+
+    def view(example):
+        image = tf.ensure_shape(example["image1"], [side, side, 3])
+        return make({**example, "image1": image}, kind=kind, resized=False, crop=crop)
+
+    return tf.function(view, autograph=False)
 
 
 def views_of(records, batch_size=8, kind="evaluation", limit=None):
@@ -70,7 +80,7 @@ def views_of(records, batch_size=8, kind="evaluation", limit=None):
     records = Subset(records, np.linspace(0, len(records) - 1, count).astype(int).tolist())
     wanted = (*objects.PAIR, "points1", "points2", "visible", "identity")
     keys = [key for key in wanted if key in records[0]]
-    change = as_pair if "image2" in keys else functools.partial(warped, kind=kind)
+    change = as_pair if "image2" in keys else warped(kind)
     stream = pipelines.examples(records, keys, objects.TEST_SEED, shuffle=False, repeat=False)
     batch_size = min(batch_size, count)
     stream = pipelines.batches(pipelines.mapped(stream, change), batch_size)
@@ -88,8 +98,8 @@ def single_views(pictures, count, kind="single", batch_size=20):
     """
     from kcorr import pipelines
 
-    change = functools.partial(pipelines.published_view, kind=kind, resized=False, crop=0)
+    change = _view("published_view", kind, objects.side(), 0)
     keys = ("image1", "points1", "visible")
     stream = pipelines.examples(pictures, keys, objects.TEST_SEED, shuffle=False)
-    stream = pipelines.batches(pipelines.mapped(stream, square, change), batch_size)
+    stream = pipelines.batches(pipelines.mapped(stream, change), batch_size)
     return stream.take(-(-count // batch_size))

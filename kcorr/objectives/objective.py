@@ -201,8 +201,9 @@ class Objective(keras.Model):
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             scale = tf.convert_to_tensor(self.optimizer.dynamic_scale)
         else:
-            scale = self.optimizer.loss_scale_factor or 1.0
-        return tf.linalg.global_norm([g / scale for g in gradients if g is not None])
+            scale = self.optimizer.loss_scale_factor
+        known = [g for g in gradients if g is not None]
+        return tf.linalg.global_norm([g / scale for g in known] if scale is not None else known)
 
     def _clipped(self, gradients, norm, finite):
         """Shortened to `clip_norm`. All NaN where the norm is not finite: the sum of squares can

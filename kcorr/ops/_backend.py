@@ -99,6 +99,14 @@ def segment_max(values, indices, size):
     return jax.ops.segment_max(values, indices, num_segments=size)
 
 
+def take_rows(table, index):
+    """Rows of `table` [n, c] at `index` [...] (int32, 0 <= index < n) -> [..., c].
+
+    `keras.ops.take` looks for negative indices first, which is several passes over them.
+    """
+    return tf.gather(table, index) if TENSORFLOW else ops.take(table, index, axis=0)
+
+
 def gather_in_rows(table, index):
     """Picks numbers from each row: `table` [n, m] at `index` [n, k] (int32) -> [n, k].
 

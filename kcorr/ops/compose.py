@@ -3,6 +3,7 @@
 from keras import ops
 
 from kcorr.ops._arguments import check_shapes
+from kcorr.ops._backend import take_rows
 from kcorr.ops.grid import geometry_dtype, pixel_grid
 from kcorr.ops.sample import backward_warp, sample_points
 from kcorr.ops.splat import forward_splat
@@ -136,7 +137,7 @@ def invert_points(grid, points, method="newton", iterations=8, tolerance=0.05):
         for i in (0, 1)
     )
     nearest = ops.cast(ops.argmin(distances, axis=-1), "int32")
-    places = ops.take(ops.reshape(own, [height * width, 2]), nearest, axis=0)
+    places = take_rows(ops.reshape(own, [height * width, 2]), nearest)
     if method == "nearest":
         close = ops.expand_dims(ops.min(distances, axis=-1), -1) <= 1.0
         return places, ops.cast(close & known, dtype)

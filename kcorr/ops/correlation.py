@@ -22,7 +22,7 @@ stored as [c, L], which the GEMM reads directly, where [L, c] would be rearrange
 from keras import ops
 
 from kcorr.ops._arguments import check_shapes, sizes
-from kcorr.ops._backend import custom_gradient, matmul
+from kcorr.ops._backend import custom_gradient, matmul, take_rows
 from kcorr.ops.grid import geometry_dtype
 
 NORMALISATIONS = ("none", "mean", "cosine")
@@ -225,7 +225,7 @@ class _Band:
         index = ops.arange(rows, dtype="int32")[:, None, None] * (self.tiles + 1)
         index = index + ops.arange(self.tiles, dtype="int32")[:, None]
         index = ops.reshape(index + ops.arange(2, dtype="int32"), [2 * self.count])
-        pairs = ops.take(blocks, index, axis=0)  # one copy, where slices and a concat are three
+        pairs = take_rows(blocks, index)  # one copy, where slices and a concat are three
         return ops.reshape(pairs, [self.count, 2 * self.tile, self.channels])[:, : self.length]
 
     def _blocks_of_second(self):

@@ -15,6 +15,7 @@ import numpy as np
 from keras import ops
 
 from kcorr.ops._arguments import check_shapes, sizes
+from kcorr.ops._backend import take_rows
 from kcorr.ops._streaming import (
     attend,
     expected_distance_sum,
@@ -215,7 +216,7 @@ class _Pair:
         batch, cells, channels = sizes(self.target)
         start = ops.expand_dims(ops.arange(batch, dtype="int32") * cells, 1)
         table = ops.reshape(self.target, [batch * cells, channels])
-        match = ops.take(table, start + row * width + column, axis=0)
+        match = take_rows(table, start + row * width + column)
         return match, ops.expand_dims(ops.cast(inside, self.dtype), -1)
 
     def _as_rows(self, features, counts=None):

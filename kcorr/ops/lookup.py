@@ -18,7 +18,7 @@ volume of a level is one matrix product, and the two modes see the same numbers.
 from keras import ops
 
 from kcorr.ops._arguments import check_shapes
-from kcorr.ops._backend import custom_gradient, gather_in_rows, scatter_add
+from kcorr.ops._backend import custom_gradient, gather_in_rows, scatter_add, take_rows
 from kcorr.ops.correlation import all_pairs_correlation
 from kcorr.ops.grid import geometry_dtype, pixel_grid
 
@@ -198,7 +198,7 @@ def _blocks_of_features(first, second, left, top, size, count):
         parts = []
         for step in range(count):
             index, exists = one_row(step)
-            part = ops.einsum("nkc,nc->nk", ops.take(table, index, axis=0), first)
+            part = ops.einsum("nkc,nc->nk", take_rows(table, index), first)
             parts.append(ops.where(exists, part, 0.0))
 
         def pullback(upstream):
@@ -206,7 +206,7 @@ def _blocks_of_features(first, second, left, top, size, count):
             for step in range(count):
                 index, exists = one_row(step)
                 weight = ops.where(exists, upstream[:, step], 0.0)
-                rows = ops.take(table, index, axis=0)
+                rows = take_rows(table, index)
                 to_first = to_first + ops.einsum("nk,nkc->nc", weight, rows)
                 update = ops.expand_dims(weight, 2) * ops.expand_dims(first, 1)
                 to_table = to_table + scatter_add(

@@ -3,7 +3,7 @@
 from keras import ops
 
 from kcorr.ops._arguments import check_shapes, sizes
-from kcorr.ops._backend import gather_in_rows, matmul
+from kcorr.ops._backend import gather_in_rows, matmul, take_rows
 from kcorr.ops.grid import geometry_dtype
 
 
@@ -60,7 +60,7 @@ def match_points(first, second, points, stride=2, normalise="none"):
     others = ops.cast(ops.reshape(second, [batch, rows * columns, channels]), dtype)
     if normalise == "cosine":
         table, others = _directions(table), _directions(others)
-    vectors = ops.take(table, ops.reshape(index, [-1]), axis=0)
+    vectors = take_rows(table, ops.reshape(index, [-1]))
     vectors = ops.reshape(vectors, [batch, count, channels])
     scores = matmul(vectors, others, transpose_second=True)
     scores = ops.where(ops.isnan(scores), ops.full_like(scores, -float("inf")), scores)

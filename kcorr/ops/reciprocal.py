@@ -4,7 +4,7 @@ its target, too."""
 from keras import ops
 
 from kcorr.ops._arguments import check_shapes, sizes
-from kcorr.ops._backend import gather_in_rows, segment_max
+from kcorr.ops._backend import gather_in_rows, segment_max, take_rows
 
 # Scores this near to the best one are as good.
 _EQUAL = 1e-6
@@ -114,7 +114,7 @@ def reciprocal(displacement, score, targets, radius, spacing=8, cell=1, first=(0
     winners = segment_max(
         ops.reshape(turn, [-1]), ops.reshape(places + of_batch, [-1]), batch * high * wide
     )
-    winners = ops.take(winners, ops.reshape(places + of_batch, [-1]), axis=0)
+    winners = take_rows(winners, ops.reshape(places + of_batch, [-1]))
     kept = (ops.reshape(winners, [batch, count]) == -number) & (turn > -count)
     return ops.cast(ops.reshape(kept, [batch, rows, columns, 1]), score.dtype)
 

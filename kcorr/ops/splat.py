@@ -3,7 +3,7 @@
 from keras import ops
 
 from kcorr.ops._arguments import check_shapes
-from kcorr.ops._backend import custom_gradient, scatter_add
+from kcorr.ops._backend import custom_gradient, scatter_add, take_rows
 from kcorr.ops.grid import geometry_dtype, pixel_grid
 
 
@@ -69,7 +69,7 @@ def _splat(values, flow):
         framed = ops.pad(upstream, [[0, 0], [1, 1], [1, 1], [0, 0]])
         views = [framed[:, :-1, :-1], framed[:, :-1, 1:], framed[:, 1:, :-1], framed[:, 1:, 1:]]
         table = ops.reshape(ops.concatenate(views, -1), [-1, 4 * channels])
-        found = ops.reshape(ops.take(table, cell, axis=0), [batch, height, width, 4 * channels])
+        found = ops.reshape(take_rows(table, cell), [batch, height, width, 4 * channels])
         corners = ops.split(found, 4, axis=-1)
         to_values = sum(weight * value for weight, value in zip(weights, corners, strict=True))
         a, b, c, d = (ops.sum(values * value, axis=-1, keepdims=True) for value in corners)
