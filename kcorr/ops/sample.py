@@ -76,7 +76,7 @@ def _sample(image, x, y, border):
     """Values [b, ..., c] of `image` at x, y [b, ...], and which of these lie inside, [b, ..., 1].
 
     x and y, and the two pixels around each position, are axes of one tensor: as tensors of their
-    own they would be four times as many operations, and a network traces dozens of warps.
+    own they make twice as many operations, and a network traces dozens of warps.
     """
     if border not in BORDERS:
         raise ValueError(f"border must be one of {', '.join(BORDERS)}, got {border!r}")
