@@ -7,6 +7,7 @@ from kcorr.losses import distillation, distillation_mask
 from kcorr.objectives.directions import PAIR
 from kcorr.objectives.flow import UnsupervisedFlow
 from kcorr.objectives.teachers import Teachers
+from kcorr.ops._backend import take_rows
 
 
 class DistilledFlow(UnsupervisedFlow):
@@ -108,4 +109,4 @@ def crop_at(maps, corner, size):
     columns = ops.reshape(left, [-1, 1, 1]) + ops.reshape(ops.arange(width), [1, 1, -1])
     rows = rows + ops.reshape(ops.arange(batch), [-1, 1, 1]) * full_height
     flat = ops.reshape(maps, [batch * full_height * full_width, maps.shape[-1]])
-    return ops.take(flat, rows * full_width + columns, axis=0)
+    return take_rows(flat, rows * full_width + columns)

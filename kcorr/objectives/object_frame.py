@@ -7,6 +7,7 @@ from keras import ops
 from kcorr import schema
 from kcorr.objectives.views import TwoViewObjective
 from kcorr.ops import expected_distance, masked_mean, matching_log_loss
+from kcorr.ops._backend import take_rows
 from kcorr.ops.lattice import at_cells, cell_axes, cell_strides, mask_at_cells
 
 LOSSES = ("distance", "log")
@@ -136,7 +137,7 @@ class ObjectFrameObjective(TwoViewObjective):
         errors = []
         for source in sources:
             alike = ops.matmul(source, ops.transpose(targets, [0, 2, 1]))
-            errors.append(_error(ops.take(cells, ops.argmax(alike, axis=-1), axis=0), *some[1:]))
+            errors.append(_error(take_rows(cells, ops.argmax(alike, axis=-1)), *some[1:]))
         return {"match": ops.min(ops.stack(errors), axis=0), "match_zero": zero}
 
     def _some(self, x, height, width):

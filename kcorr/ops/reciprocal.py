@@ -111,10 +111,9 @@ def reciprocal(displacement, score, targets, radius, spacing=8, cell=1, first=(0
     number = ops.arange(count, dtype="int32")
     turn = ops.where((score >= best) & (score > -float("inf")), -number, -count)
     of_batch = ops.arange(batch, dtype="int32")[:, None] * (high * wide)
-    winners = segment_max(
-        ops.reshape(turn, [-1]), ops.reshape(places + of_batch, [-1]), batch * high * wide
-    )
-    winners = take_rows(winners, ops.reshape(places + of_batch, [-1]))
+    places = ops.reshape(places + of_batch, [-1])
+    winners = segment_max(ops.reshape(turn, [-1]), places, batch * high * wide)
+    winners = take_rows(winners, places)
     kept = (ops.reshape(winners, [batch, count]) == -number) & (turn > -count)
     return ops.cast(ops.reshape(kept, [batch, rows, columns, 1]), score.dtype)
 
