@@ -20,6 +20,9 @@ by another is trained, not measured.
 Occlusion handling needs flow that is right where it can be: while visible pixels are off by more
 than the forward-backward check bears, it leaves out what it should learn from.
 
+Students see crops of --size. --test_size measures at a size that neither they nor their teachers
+have learned at, as the papers do with whole pictures; --size is the one that teachers know best.
+
 With --smoothness=0 students learn from `occlusion`, and the rows are those of DDFlow's table.
 
 The data are generated scenes with large occlusions: the training pictures' layers without labels
@@ -61,6 +64,7 @@ flags.DEFINE_list("rows", list(ROWS), "rows of the table")
 flags.DEFINE_integer("ensemble", 2, "students that teach the last row", lower_bound=1)
 flags.DEFINE_integer("train_scenes", 2000, "generated pairs to learn from", lower_bound=2)
 flags.DEFINE_integer("test_scenes", 100, "generated pairs to measure", lower_bound=1)
+flags.DEFINE_string("test_size", None, "of the pairs to measure, HEIGHTxWIDTH; default --size")
 flags.DEFINE_float("max_motion", 32.0, "largest motion in pixels", lower_bound=1.0)
 flags.DEFINE_list("layers", ["3", "8"], "fewest and most blobs of a scene; three hide much")
 flags.DEFINE_float(
@@ -76,6 +80,7 @@ FLAGS.set_default("frames", "2")  # a network of three sees the first of a scene
 FLAGS.set_default("brightness_steps", 2000)
 FLAGS.set_default("smoothness", 2.0)
 common.check_choices("rows", ROWS)
+common.check_size("test_size")
 flags.register_validator("rows", bool, "--rows must name at least one row")
 # Flags of the recipes this one is made of; here each row says what they would.
 FIXED = ("data_dir", "strides", "frames", "photometric", "occlusion")
@@ -85,7 +90,7 @@ flags.register_multi_flags_validator(
     f"the rows fix --{', --'.join(FIXED)}: leave them out",
 )
 # Flags on which training does not depend: at all, before students, before smoothness.
-MEASURING = ("rows", "test_scenes")
+MEASURING = ("rows", "test_scenes", "test_size")
 TEACHER = (
     *MEASURING, "ensemble", "challenges", *students.FLAG_NAMES, *students.NOISE_FLAGS,
 )  # fmt: skip
@@ -101,8 +106,9 @@ def main():
             FLAGS.rows = ["none", "model"]  # the last stands on all but two of the others
         FLAGS.steps = FLAGS.brightness_steps = 2
         FLAGS.ensemble, FLAGS.train_scenes, FLAGS.test_scenes, FLAGS.max_motion = 1, 4, 1, 4.0
-    training = Training(scenes("train", FLAGS.train_scenes, TRAIN_SEED), workdir)
-    test = scenes("test", FLAGS.test_scenes, evaluation.SCENE_SEED)
+    train = scenes("train", FLAGS.train_scenes, TRAIN_SEED, common.training_size())
+    training = Training(train, workdir)
+    test = scenes("test", FLAGS.test_scenes, evaluation.SCENE_SEED, test_size())
     # One network is measured, with each row's weights in turn: its graph is built only once.
     measured, results = networks.make_network(), {}
     method = evaluation.network_method(measured)
@@ -115,13 +121,17 @@ def main():
     print(f"metrics: {workdir / 'metrics.json'}")
 
 
-def scenes(split, length, seed):
+def test_size():
+    """--test_size, or --size, as (height, width)."""
+    return common.parse_size(FLAGS.test_size) if FLAGS.test_size else common.training_size()
+
+
+def scenes(split, length, seed, size):
     """Generated pairs whose layers are cut from the demo wheels' pictures of `split`."""
     from kcorr.datasets import Scenes, demo_images
     from kcorr.io import read_image
 
     textures = [read_image(path) for path in demo_images(split)]
-    size = common.training_size()
     options = {"layers": tuple(map(int, FLAGS.layers)), "fast_share": FLAGS.fast_share, **SCENES}
     return Scenes(textures, size, length, seed, max_motion=FLAGS.max_motion, **options)
 
@@ -208,7 +218,8 @@ def table(results):
     """A rich table of {row: result}."""
     from rich.table import Table
 
-    title = f"{FLAGS.network}, {FLAGS.test_scenes} scenes {FLAGS.size}, <= {FLAGS.max_motion:g} px"
+    size = "{}x{}".format(*test_size())
+    title = f"{FLAGS.network}, {FLAGS.test_scenes} scenes {size}, <= {FLAGS.max_motion:g} px"
     out = Table("method", *(heading for _, heading in COLUMNS), "steps", title=title)
     for column in out.columns[1:]:
         column.justify = "right"
