@@ -244,14 +244,31 @@ def networks(smoke):
 
 
 def training(smoke):
-    """One step of each objective with ddflow_small."""
+    """Adam's update, and one step of each objective, with ddflow_small."""
     batch, size = (2, (48, 64)) if smoke else (4, (192, 256))
     name = trained(smoke)
+    yield adam_update(name)
     for method in ("SupervisedFlow", "UnsupervisedFlow", "DistilledFlow")[: 1 if smoke else None]:
         forms = {
             policy: training_step(method, policy, batch, size, name) for policy in policies(smoke)
         }
         yield Case(f"{method} step {batch}x{times(size)}", forms)
+
+
+def adam_update(name):
+    """What an optimizer does in a step, given the gradients of all variables; forms return none."""
+    import keras
+
+    from kcorr.models import build
+    from kcorr.objectives import FusedAdam
+
+    variables, forms = build(name).trainable_variables, {}
+    gradients = [tf.fill(variable.shape, 1e-3) for variable in variables]
+    for form, make in (("keras", keras.optimizers.Adam), ("kcorr", FusedAdam)):
+        optimizer = make(1e-6)
+        optimizer.build(variables)
+        forms[form] = graph(lambda *g, made=optimizer: made.apply(g, variables), *gradients)
+    return Case(f"Adam's update of {len(variables)} variables", forms)
 
 
 def trained(smoke):
@@ -261,7 +278,6 @@ def trained(smoke):
 
 def training_step(method, policy, batch_size, size, name):
     """A form that does one update of a fresh network, as `fit` does it."""
-    import keras
 
     from kcorr import objectives
     from kcorr.models import build
@@ -272,7 +288,7 @@ def training_step(method, policy, batch_size, size, name):
         arguments |= {"crop": crop, "teacher": build(name, dtype=policy)}
     objective = getattr(objectives, method)(**arguments)
     objective.build()
-    objective.compile(keras.optimizers.Adam(1e-4, use_ema=True))
+    objective.compile(objectives.FusedAdam(1e-4, use_ema=True))
     objective.make_train_function()
     batch = random_batch(batch_size, size)
     batch["flow"] = flow_inside((batch_size, *size))

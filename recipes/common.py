@@ -103,10 +103,10 @@ def parse_size(text):
 
 
 def check_size(name):
-    """The flag must be HEIGHTxWIDTH."""
+    """The flag must be HEIGHTxWIDTH, if it is given."""
     flags.register_validator(
         name,
-        lambda text: parse_size(text) is not None,
+        lambda text: text is None or parse_size(text) is not None,
         f"--{name} must be HEIGHTxWIDTH, at least 16x16, for example 192x256",
     )
 
@@ -244,16 +244,12 @@ def shrink_for_smoke(network=None, batch_size=2):
 
 def adam(decay_steps, ema):
     """Adam as the authors use it: 1e-8, and the learning rate halves every `decay_steps`."""
-    import keras
+    from keras.optimizers.schedules import ExponentialDecay
 
-    return keras.optimizers.Adam(
-        keras.optimizers.schedules.ExponentialDecay(
-            FLAGS.learning_rate, decay_steps, 0.5, staircase=True
-        ),
-        epsilon=1e-8,
-        use_ema=ema > 0,
-        ema_momentum=ema or 0.99,
-    )
+    from kcorr.objectives import FusedAdam
+
+    rate = ExponentialDecay(FLAGS.learning_rate, decay_steps, 0.5, staircase=True)
+    return FusedAdam(rate, epsilon=1e-8, use_ema=ema > 0, ema_momentum=ema or 0.99)
 
 
 def fit(

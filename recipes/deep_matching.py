@@ -174,10 +174,12 @@ def optimizer():
     """Adam with a cosine, or the published SGD."""
     import keras
 
+    from kcorr.objectives import FusedAdam
+
     if FLAGS.optimizer == "sgd":
         return keras.optimizers.SGD(FLAGS.learning_rate, FLAGS.momentum)
     rate = keras.optimizers.schedules.CosineDecay(FLAGS.learning_rate, FLAGS.steps, alpha=0.01)
-    return keras.optimizers.Adam(rate)
+    return FusedAdam(rate)
 
 
 # === Measuring ===

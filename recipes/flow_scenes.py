@@ -39,7 +39,7 @@ def main():
         FLAGS.validation_scenes = 2
     import keras
 
-    from kcorr.objectives import SupervisedFlow
+    from kcorr.objectives import FusedAdam, SupervisedFlow
 
     network = networks.make_network(FLAGS.init)
     objective = SupervisedFlow(network, exponent=FLAGS.exponent, gamma=FLAGS.gamma)
@@ -54,7 +54,7 @@ def main():
         warmup_steps=warmup,
     )
     objective.compile(
-        keras.optimizers.AdamW(
+        FusedAdam(
             schedule,
             weight_decay=FLAGS.weight_decay,
             use_ema=FLAGS.ema > 0,

@@ -11,6 +11,7 @@ from kcorr.objectives.fine_tuned import FineTunedFlow as FineTunedFlow
 from kcorr.objectives.flow import UnsupervisedFlow as UnsupervisedFlow
 from kcorr.objectives.flow2stereo import DistilledStereo as DistilledStereo
 from kcorr.objectives.flow2stereo import Flow2Stereo as Flow2Stereo
+from kcorr.objectives.fused_adam import FusedAdam as FusedAdam
 from kcorr.objectives.landmarks import LandmarkObjective as LandmarkObjective
 from kcorr.objectives.logs import JsonLines as JsonLines
 from kcorr.objectives.object_frame import ObjectFrameObjective as ObjectFrameObjective

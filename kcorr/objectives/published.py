@@ -2,6 +2,8 @@
 
 import keras
 
+from kcorr.objectives.fused_adam import FusedAdam
+
 # `batch_size` pairs, `epochs` through the data, the learning rate times `factor` after each of the
 # `milestones` (epochs). `objective` holds arguments of the objective that were part of it; no
 # clipping is published, so there is none. Recipes take the optimizer, its milestones as shares of
@@ -64,7 +66,7 @@ def published_optimizer(name, epoch_steps, **changes):
         **changes: entries of the recipe that are to be others, for example `milestones`.
 
     Returns:
-        A `keras.optimizers.Adam`.
+        A `FusedAdam`.
 
     Raises:
         ValueError: an unknown name or entry, or `epoch_steps` below 1.
@@ -83,4 +85,4 @@ def published_optimizer(name, epoch_steps, **changes):
             [epoch * epoch_steps for epoch in recipe["milestones"]],
             [rate * recipe["factor"] ** k for k in range(len(recipe["milestones"]) + 1)],
         )
-    return keras.optimizers.Adam(rate, amsgrad=recipe["amsgrad"])
+    return FusedAdam(rate, amsgrad=recipe["amsgrad"])

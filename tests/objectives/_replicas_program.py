@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from _toy_objective import fit, state, toy, toy_arrays
 
-from kcorr.objectives import Checkpoints, averaged
+from kcorr.objectives import Checkpoints, FusedAdam, averaged
 from kcorr.objectives.steps import update_count
 
 CPU = tf.config.list_physical_devices("CPU")[0]
@@ -25,7 +25,7 @@ def dataset(count, batch, bad=None):
 
 def run(strategy, data, dtype="float32", validate=True, **kwargs):
     with strategy.scope():
-        optimizer = keras.optimizers.AdamW(1e-2, use_ema=True, ema_momentum=0.9)
+        optimizer = FusedAdam(1e-2, weight_decay=0.004, use_ema=True, ema_momentum=0.9)
         objective = toy(optimizer, dtype=dtype, **kwargs)
     history = fit(objective, data, validation_data=data if validate else None, epochs=2)
     return objective, history

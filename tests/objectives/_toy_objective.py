@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from kcorr.objectives import Objective
+from kcorr.objectives import FusedAdam, Objective
 
 
 class Toy(Objective):
@@ -44,7 +44,7 @@ def toy(optimizer=None, dtype="float32", jit_compile=False, hidden=8, **kwargs):
     objective = Toy(toy_network(dtype, hidden), **kwargs)
     objective.build()
     if optimizer is None:
-        optimizer = keras.optimizers.AdamW(1e-2, use_ema=True, ema_momentum=0.9)
+        optimizer = FusedAdam(1e-2, weight_decay=0.004, use_ema=True, ema_momentum=0.9)
     objective.compile(optimizer, jit_compile=jit_compile)
     return objective
 

@@ -18,7 +18,7 @@ from _toy_objective import (
     toy_network,
 )
 
-from kcorr.objectives import Objective, piecewise, ramp
+from kcorr.objectives import FusedAdam, Objective, piecewise, ramp
 from kcorr.objectives.steps import update_count
 
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -73,7 +73,7 @@ def test_policies_and_xla_learn_the_same(policy, jit_compile):
 def test_mixed_float16_networks_get_a_loss_scale_and_others_do_not():
     # The objective's own policy is float32: Keras alone would leave the optimizer as it is.
     assert isinstance(toy(dtype="mixed_float16").optimizer, keras.optimizers.LossScaleOptimizer)
-    assert isinstance(toy(dtype="mixed_bfloat16").optimizer, keras.optimizers.AdamW)
+    assert isinstance(toy(dtype="mixed_bfloat16").optimizer, FusedAdam)
 
 
 def test_gradients_below_float16_survive_because_the_loss_is_scaled(monkeypatch):
