@@ -15,6 +15,7 @@ from kcorr.objectives import (
     DistilledFlow,
     FineTunedFlow,
     Flow2Stereo,
+    FusedAdam,
     HallucinatedFlow,
     SupervisedFlow,
     UnsupervisedFlow,
@@ -150,7 +151,7 @@ def test_a_step_moves_all_weights(method, network, batch, challenges):
     objective = method(network)
     objective.build()
     # Adam moves what has any gradient; the first levels' would drown in SGD's rounding.
-    objective.compile(keras.optimizers.Adam(1e-3, epsilon=1e-20))
+    objective.compile(FusedAdam(1e-3, epsilon=1e-20))
     objective.build_optimizer()
     logs = {name: float(value) for name, value in objective.train_step(batch).items()}
     moved = zip(network.trainable_variables, kept, strict=True)

@@ -11,7 +11,7 @@ from kcorr import pipelines
 from kcorr.datasets import StereoScenes
 from kcorr.losses import census, quadrilateral, triangle
 from kcorr.models import build
-from kcorr.objectives import DistilledStereo, Flow2Stereo
+from kcorr.objectives import DistilledStereo, Flow2Stereo, FusedAdam
 from kcorr.ops import backward_warp, fb_occlusion, transform_flow
 from kcorr.pipelines.stereo import proxy_task
 
@@ -198,7 +198,7 @@ def test_a_real_network_trains_in_both_stages():
         before = [weight.numpy() for weight in network.weights]
         fixed = [weight.numpy() for weight in teacher.weights]
         objective.build()
-        objective.compile(keras.optimizers.Adam(1e-3), run_eagerly=True)
+        objective.compile(FusedAdam(1e-3), run_eagerly=True)
         data = stream(scenes, proxy)
         logs = objective.fit(data, steps_per_epoch=2, verbose=0, shuffle=False).history
         assert set(objective.term_names) < set(logs)

@@ -13,6 +13,7 @@ from kcorr.objectives import (
     DistilledFlow,
     FineTunedFlow,
     Flow2Stereo,
+    FusedAdam,
     UnsupervisedFlow,
 )
 from kcorr.objectives.directions import flows_between
@@ -136,7 +137,7 @@ def test_it_trains_and_moves_every_weight():
     network = build("recurrent_small", iterations=2)
     objective = UnsupervisedFlow(network, gamma=0.8, occlusion=False, smoothness=0.1)
     objective.build()
-    objective.compile(keras.optimizers.Adam(1e-3, epsilon=1e-20))
+    objective.compile(FusedAdam(1e-3, epsilon=1e-20))
     objective.build_optimizer()
     before = [weight.numpy() for weight in network.weights]
     images = np.random.default_rng(0).random((2, 1, 64, 64, 3), "float32")
