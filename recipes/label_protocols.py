@@ -16,6 +16,7 @@ from recipes.regressions import by_shots, known_points, per_cent, progress
 FLAGS = flags.FLAGS
 CYCLE_STEP = 8  # pixels between the points that go to another picture and back
 WARP_STEP = 4  # pixels between those whose labels are sought in another view
+FAR = 30  # degrees of the ball
 
 
 def measure_labels(network, shown, symmetric=False):
@@ -245,7 +246,11 @@ def symmetric_transfer(learned, labels, points, visible, swap, symmetric):
 
 
 def on_the_ball(labels, test):
-    """The angle between labels and true places, after one orthogonal map for all pictures."""
+    """The angle between labels and true places, after one orthogonal map for all pictures.
+
+    And how many labels are on another part of the ball: a frame that holds for the whole of it has
+    none of them, though none may be exact.
+    """
     from kcorr.metrics import procrustes_angle
 
     (places,) = stacked(test, "coordinates1")
@@ -253,9 +258,13 @@ def on_the_ball(labels, test):
     if channels != 3:
         return {}
     cells = places[:, : 2 * height, : 2 * width].reshape(count, height, 2, width, 2, 3)
-    whole = (np.square(cells).sum(-1) > 0).all(axis=(2, 4))[..., None]  # no background in the cell
-    angle, _ = procrustes_angle(labels, cells.mean(axis=(2, 4)) * whole)
-    return {"angle deg": angle}
+    whole = (np.square(cells).sum(-1) > 0).all(axis=(2, 4))  # no background in the cell
+    places = cells.mean(axis=(2, 4))
+    angle, matrix = procrustes_angle(labels, places * whole[..., None])
+    labels, places = labels[whole] @ matrix.T, places[whole]
+    lengths = np.linalg.norm(labels, axis=-1) * np.linalg.norm(places, axis=-1)
+    near = np.sum(labels * places, axis=-1) >= np.cos(np.radians(FAR)) * lengths
+    return {"angle deg": angle, f"over {FAR} deg %": 100 * float(np.mean(~near))}
 
 
 def about_the_axis(labels, points, visible, following):

@@ -22,16 +22,19 @@ FLAGS = flags.FLAGS
 # {row: (what it is, recipe, flags)}
 FRAMES = "object_frame"
 # By small turns a label can tell where it is in the picture, and need not know where on the ball.
-# Its spots are of two colours: none of them tells by itself where on the ball it is.
+# Its spots are of two colours, none of which tells where on the ball it is, and so far apart that
+# a window as small as SIMPLE's, a third of the ball, holds one of them.
 SPHERE = {
-    "data": "sphere", "stride": 4, "sequences": 100, "steps": 3000, "palette": 2, "side": 90,
+    "data": "sphere", "stride": 4, "sequences": 100, "steps": 3000, "blobs": 14, "palette": 2,
+    "side": 90,
 }  # fmt: skip
 # Marks of its own mislead from one person to another, which is what vector exchange is to repair.
 PEOPLE = {"data": "faces", "marks": 14}
 # The background is learned, too: directions of labels are more exact than inner products.
 WHOLE = {"normalise": "cosine"}
 DIMENSIONS = (16, 32, 64)
-MEASURING = ("marks", "palette", "normalise")  # flags of the measurement, the last of it alone
+# Flags of the measurement, too; the last is of it alone.
+MEASURING = ("marks", "blobs", "palette", "normalise")
 ROWS = {
     "arm": ("arm, 3-D, L_dist", FRAMES, {"data": "arm"}),
     "arm_log": ("arm, 3-D, L_log", FRAMES, {"data": "arm", "loss": "log"}),

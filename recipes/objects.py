@@ -40,6 +40,7 @@ def define_data_flags():
     flags.DEFINE_integer(
         "marks", 0, "spots of paint of its own on each of --data=faces", lower_bound=0
     )
+    flags.DEFINE_integer("blobs", 30, "spots on --data=sphere", lower_bound=0)
     flags.DEFINE_integer("palette", None, "equal spots of so many colours on --data=sphere", 1, 8)
     flags.DEFINE_integer("sequences", None, "generated films (or people)", lower_bound=2)
     flags.DEFINE_integer("frames", None, "frames of a generated film", lower_bound=2)
@@ -174,7 +175,7 @@ def generated(name):
         options["texture"] = 12.0
     if name == "sphere":
         options["tilt"] = 25.0  # from any side it would take hours to be known again
-        options["palette"] = FLAGS.palette
+        options |= {"blobs": FLAGS.blobs, "palette": FLAGS.palette}
     sequences = FLAGS.sequences or (600 if faces else 24)
     frames = FLAGS.frames or (4 if faces else FRAMES)
     if FLAGS.smoke:

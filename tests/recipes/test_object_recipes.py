@@ -127,7 +127,7 @@ TRANSFER = {"transfer px", "transfer, plane fitted px", "transfer px, unmoved"}
     [
         ("two_arms", "bilateral", {"different px", "nearest %"} | TRANSFER, "symmetry"),
         ("n_fold", "rotation3", {"match px", "axis deg"}, "axis"),
-        ("sphere", "none", {"different px", "nearest %", "angle deg"}, "unrolled"),
+        ("sphere", "none", {"different px", "nearest %", "angle deg", "over 30 deg %"}, "unrolled"),
     ],
 )
 def test_films_of_objects_with_a_symmetry(tmp_path, data, symmetry, measures, picture):
