@@ -30,6 +30,7 @@ MORE = {
     "flow_scenes": ("--network=recurrent_small", "--gamma=0.8"),
     "flow_unsupervised": ("--network=pwcnet_small",),
     "flow_ddflow": ("--network=flownet_c_small",),
+    "ablation_flow": ("--test_size=64x64",),
 }
 WEIGHTS = {
     "flow_selflow": 1_461_740, "flow_finetune": 1_207_724, "flow_scenes": 1_059_952,
@@ -170,6 +171,7 @@ def test_the_ablation_measures_every_row_and_trains_each_in_its_folder(smoke_run
     assert [metrics[row]["steps"] for row in rows] == [4, 8]
     assert all(metrics[row][key] > 0 for row in rows for key in ("epe_noc", "epe_occ", "fl_noc"))
     assert all(f"{metrics[row]['epe_occ']:.2f}" in done.stdout for row in rows)
+    assert "1 scenes 64x64" in done.stdout
     trained = ("start", "none", "smoothness", "data", "model")
     names = [f"{row}/network.weights.h5" for row in trained]
     assert all((workdir / name).exists() for name in names)
@@ -185,7 +187,8 @@ def test_the_ablation_goes_on_with_chosen_rows(smoke_run, tmp_path):
     _, workdir = smoke_run("ablation_flow")
     kept = shutil.copytree(workdir, tmp_path / "run")
     before = json.loads((kept / "metrics.json").read_text())["none"]
-    done = recipe("ablation_flow", "--smoke", "--rows=none", f"--workdir={kept}")
+    flags = ("--smoke", "--rows=none", *MORE["ablation_flow"])
+    done = recipe("ablation_flow", *flags, f"--workdir={kept}")
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stderr.splitlines() == ["going on from step 2 of 2"] * 2  # stage A and the row
     after = json.loads((kept / "metrics.json").read_text())
@@ -318,6 +321,7 @@ WRONG = [
     ("ablation_flow", ["--rows="], "--rows must name at least one row"),
     ("ablation_flow", ["--challenges=rain"], "--challenges"),
     ("ablation_flow", ["--size=10x64"], SIZE),
+    ("ablation_flow", ["--test_size=8x64"], "--test_size must be HEIGHTxWIDTH"),
     ("ablation_flow", ["--crop=300x300"], CROP),
     ("ablation_flow", ["--ensemble=0"], "not a positive integer"),
     ("ablation_flow", ["--data_dir=a"], "the rows fix --data_dir"),
