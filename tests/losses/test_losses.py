@@ -198,8 +198,8 @@ def test_under_the_compiler(case):
             tf.TensorSpec([None, None, None, data[key].shape[-1]])
             for key in (first, second, "mask")
         ]
-        dynamic = tf.function(function, input_signature=specs)
-        fixed = tf.function(function, jit_compile=True)
+        dynamic = tf.function(function, input_signature=specs, autograph=False)
+        fixed = tf.function(function, jit_compile=True, autograph=False)
         results = [f(data[first], data[second], data["mask"]) for f in (dynamic, fixed)]
     else:
         import jax

@@ -324,7 +324,7 @@ def test_the_student_learns_the_moved_flow_of_its_teacher():
     steps = 80
     objective.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(3e-3, steps)))
     objective.build_optimizer()
-    step = tf.function(objective.train_step)
+    step = tf.function(objective.train_step, autograph=False)
     batch = {key: tf.constant(value) for key, value in batch.items()}
     for _ in range(steps):
         step(batch)

@@ -177,7 +177,7 @@ def test_a_student_that_is_right_has_no_loss_but_the_least(scene):
 def stream(scenes, proxy=False):
     examples = pipelines.examples(scenes, [*FOUR, "flow", "valid"] if not proxy else FOUR, seed=1)
     if proxy:
-        examples = examples.map(lambda e: proxy_task(e, (48, 48)))
+        examples = pipelines.mapped(examples, lambda e: proxy_task(e, (48, 48)))
     return pipelines.batches(examples, 1)
 
 

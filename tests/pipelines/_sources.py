@@ -47,7 +47,7 @@ def example(record, seed=0):
 def changed(record, change, count):
     """`count` independent random changes of a record, as dicts of numpy arrays."""
     stream = pipelines.examples(Listed([record]), tuple(record), reuse=count, repeat=False)
-    out = [as_numpy(each) for each in stream.map(change)]
+    out = [as_numpy(each) for each in pipelines.mapped(stream, change)]
     assert len(out) == count
     return out
 

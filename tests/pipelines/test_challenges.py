@@ -1,5 +1,7 @@
 """What the student sees, held to scenes whose motion is known: the teacher's flow fits it."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -266,8 +268,9 @@ def test_the_same_seed_sees_the_same(scene):
 def test_challenges_make_batches_of_static_size(scene):
     keys = ("image1", "image2", "superpixels")
     stream = pipelines.examples(Listed([scene]), keys)
-    stream = stream.map(lambda each: pipelines.random_crop(each, (72, 96)))
-    stream = stream.map(lambda each: pipelines.challenge(each, SEEN, colour=pipelines.COLOUR))
+    crop = functools.partial(pipelines.random_crop, size=(72, 96))
+    seen = functools.partial(pipelines.challenge, size=SEEN, colour=pipelines.COLOUR)
+    stream = pipelines.mapped(stream, crop, seen)
     spec = pipelines.batches(stream, 2).element_spec
     assert spec["student_image1"].shape == (2, *SEEN, 3)
     assert spec["student_affine2"].shape == (2, 2, 3)

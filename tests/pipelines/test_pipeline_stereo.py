@@ -1,5 +1,7 @@
 """Stereo sets: mirrors that keep left on the left, and the student's harder task."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -155,8 +157,9 @@ def test_a_small_picture_is_shrunk_less_and_a_smaller_one_refused(scenes):
 
 def test_in_a_stream_of_batches(scenes):
     stream = pipelines.examples(scenes, FOUR, seed=1)
-    stream = stream.map(lambda e: pipelines.random_crop(e, (40, 56)))
-    stream = stream.map(pipelines.mirror_stereo).map(lambda e: pipelines.proxy_task(e, CROP))
+    crop = functools.partial(pipelines.random_crop, size=(40, 56))
+    seen = functools.partial(pipelines.proxy_task, size=CROP)
+    stream = pipelines.mapped(stream, crop, pipelines.mirror_stereo, seen)
     batch = next(iter(pipelines.batches(stream, 2)))
     assert batch["image4"].shape == (2, 40, 56, 3) and batch["image4"].dtype == tf.float32
     assert batch["student_image3"].shape == (2, *CROP, 3)
