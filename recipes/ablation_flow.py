@@ -108,7 +108,8 @@ def main():
         FLAGS.ensemble, FLAGS.train_scenes, FLAGS.test_scenes, FLAGS.max_motion = 1, 4, 1, 4.0
     train = scenes("train", FLAGS.train_scenes, TRAIN_SEED, common.training_size())
     training = Training(train, workdir)
-    test = scenes("test", FLAGS.test_scenes, evaluation.SCENE_SEED, test_size())
+    size = common.parse_size(FLAGS.test_size or FLAGS.size)
+    test = scenes("test", FLAGS.test_scenes, evaluation.SCENE_SEED, size)
     # One network is measured, with each row's weights in turn: its graph is built only once.
     measured, results = networks.make_network(), {}
     method = evaluation.network_method(measured)
@@ -119,11 +120,6 @@ def main():
         common.write_metrics(workdir, results)  # a killed run leaves the rows so far
     common.show(table(results))
     print(f"metrics: {workdir / 'metrics.json'}")
-
-
-def test_size():
-    """--test_size, or --size, as (height, width)."""
-    return common.parse_size(FLAGS.test_size) if FLAGS.test_size else common.training_size()
 
 
 def scenes(split, length, seed, size):
@@ -218,7 +214,7 @@ def table(results):
     """A rich table of {row: result}."""
     from rich.table import Table
 
-    size = "{}x{}".format(*test_size())
+    size = FLAGS.test_size or FLAGS.size
     title = f"{FLAGS.network}, {FLAGS.test_scenes} scenes {size}, <= {FLAGS.max_motion:g} px"
     out = Table("method", *(heading for _, heading in COLUMNS), "steps", title=title)
     for column in out.columns[1:]:

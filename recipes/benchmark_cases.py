@@ -278,7 +278,6 @@ def trained(smoke):
 
 def training_step(method, policy, batch_size, size, name):
     """A form that does one update of a fresh network, as `fit` does it."""
-
     from kcorr import objectives
     from kcorr.models import build
 
